@@ -1,1 +1,19 @@
-//! smtp
+//! Both ends of an SMTP conversation as plain values.
+//!
+//! For: commands, replies, [`ServerSession`], [`ClientSession`], dot transparency, the catalogue of
+//! replies. Never here: a clock, a socket, a file, `async`, randomness, and no decision about who
+//! may send what: a session pauses with a question and is told the verdict.
+//! Start reading at [`ServerSession`], then at [`Step`]; the client is its mirror.
+#![forbid(unsafe_code)]
+
+mod client;
+mod hangup;
+mod server;
+mod verb;
+
+pub use client::{
+    ClientOptions, ClientSession, ClientStep, Extensions, Transaction, TransactionResult,
+};
+pub use hangup::Hangup;
+pub use server::{Accepted, CommitRefusal, ServerOptions, ServerPeer, ServerSession, Step};
+pub use verb::Verb;
