@@ -91,6 +91,10 @@ pub struct FileSystem {
     pub read_only: bool,
 }
 
+/// Names an open file to the other reactors of its process.
+#[derive(Clone, Copy, Debug)]
+pub struct SharedFile(Descriptor);
+
 /// An open file. Dropping it closes it, after its last operation.
 pub struct File {
     core: Rc<Core>,
@@ -157,6 +161,15 @@ impl Reactor {
     pub async fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let rename = FileCall::Rename { from: from.into(), to: to.into() };
         done(&call(&self.core(), None, rename).await?)
+    }
+
+    /// Keeps `file` open (and so its lock held) until the last write of this reactor's kernel has
+    /// landed, even if the process is killed.
+    ///
+    /// # Errors
+    /// As registering a file with the ring.
+    pub fn hold(&self, file: SharedFile) -> io::Result<()> {
+        self.core().with_kernel(|kernel| kernel.hold(file.0))
     }
 
     /// The file system that `path` lies on.
@@ -266,13 +279,10 @@ impl File {
         }
     }
 
-    /// Keeps the file open (and so its lock held) until the last write of this reactor's kernel
-    /// has landed, even if the process is killed.
-    ///
-    /// # Errors
-    /// As registering a file with the ring.
-    pub fn hold(&self) -> io::Result<()> {
-        self.core.with_kernel(|kernel| kernel.hold(self.descriptor))
+    /// A name for this file that other reactors of the process can [`hold`](Reactor::hold). The
+    /// file must stay open until they have.
+    pub fn shared(&self) -> SharedFile {
+        SharedFile(self.descriptor)
     }
 }
 

@@ -29,7 +29,7 @@ mod timer;
 pub use backend::Fallback;
 pub use bind::bind;
 pub use channel::{Receiver, Sender, channel};
-pub use file::{File, FileSystem, FileSystemKind, OpenHow};
+pub use file::{File, FileSystem, FileSystemKind, OpenHow, SharedFile};
 pub use memory::{Part, Slab, SlabSlice};
 pub use reactor::{Backend, Counters, Options, Reactor};
 pub use signal::Signal;
