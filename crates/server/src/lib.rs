@@ -1,1 +1,18 @@
-//! server
+//! The receiving corridor: from a connection to a durable message.
+//!
+//! For: accepting, admission, gathering facts, and driving a `ServerSession`, step by step.
+//! Never here: the grammar of SMTP (`smtp`), who may relay (`policy`), how bytes become durable
+//! (`queue`), or anything about delivery.
+//! Start reading at `converse.rs`, then [`Server`].
+#![forbid(unsafe_code)]
+
+mod accept;
+mod census;
+mod converse;
+mod counters;
+mod facts;
+mod server;
+
+pub use census::{CensusMessage, Totals};
+pub use counters::{Counters, SessionCount};
+pub use server::{Options, Server, Start};
