@@ -176,6 +176,11 @@ impl Reactor {
         self.core.turn(may_wait)
     }
 
+    /// Whether some task can run: what a simulated world asks before it moves the clock.
+    pub(crate) fn can_run(&self) -> bool {
+        self.core.tasks.any_ready() || self.core.remote.any()
+    }
+
     /// When the next timer is due: what a simulated clock may skip to.
     pub fn next_timer(&self) -> Option<Instant> {
         self.core.timers.borrow().next()
