@@ -124,7 +124,8 @@ fn delivery_status(
     text.push_str("\r\n");
 }
 
-/// A peer's text on one line of at most 900 bytes: no line of a report passes 998 (RFC 5322 §2.1.1).
+/// A peer's text on one line of at most 900 bytes: no line of a report passes 998 (RFC 5322
+/// §2.1.1).
 fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {

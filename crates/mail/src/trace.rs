@@ -60,8 +60,9 @@ mod tests {
         assert_eq!(
             String::from_utf8(one).expect("ASCII"),
             format!(
-                "Received: from client.example ([192.0.2.1])\r\n\tby relay.example with ESMTP id {id}\
-                 \r\n\tfor <a@b.example>; Thu, 1 Jan 1970 00:00:00 +0000\r\n"
+                "Received: from client.example ([192.0.2.1])\r\n\
+                 \tby relay.example with ESMTP id {id}\r\n\
+                 \tfor <a@b.example>; Thu, 1 Jan 1970 00:00:00 +0000\r\n"
             )
         );
         let two =

@@ -31,7 +31,7 @@ pub(crate) fn is_in(networks: &[IpNet], client: IpAddr) -> bool {
     networks.iter().any(|network| network.contains(&client))
 }
 
-/// Writes a network of IPv4-mapped addresses (`::ffff:a.b.c.d/96+n`) as the IPv4 network that it is.
+/// Writes a network of IPv4-mapped addresses (`::ffff:a.b.c.d/96+n`) as the IPv4 network it is.
 ///
 /// Clients are compared in their canonical form, so that such a network would never match.
 pub(crate) fn canonical(network: IpNet) -> IpNet {

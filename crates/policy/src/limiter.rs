@@ -2,7 +2,7 @@
 //!
 //! The generic cell rate algorithm (ITU-T I.371): one number a client, the time at which it would
 //! be idle again if each event took `per / count`. It is a token bucket of `count` tokens without
-//! the tokens. A client whose time has passed is as good as unknown, so forgetting it loses nothing.
+//! the tokens. A client whose time has passed is as good as unknown: forgetting it loses nothing.
 
 use crate::{ClientKey, Rate};
 use mail::UnixTime;
@@ -60,7 +60,7 @@ impl RateLimiter {
         if self.idle_at.len() < self.clients_max {
             return true;
         }
-        // A quarter of the time between sweeps: a flood must not make each connection walk them all.
+        // A quarter of `per` between sweeps: a flood must not make each connection walk them all.
         let pause = self.rate.per / 4;
         if now >= self.sweep_at || self.sweep_at.since(now) > pause {
             let now_scaled = self.scaled(now);
