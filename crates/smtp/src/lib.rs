@@ -7,8 +7,11 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod command;
 mod hangup;
+mod reply;
 mod server;
+mod tally;
 mod verb;
 
 pub use client::{
