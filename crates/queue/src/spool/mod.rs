@@ -1,0 +1,36 @@
+//! The spool: bytes on disk. It knows nothing of when a message is due.
+//!
+//! Constraints, then format (`docs/SPOOL.md`, byte for byte), then operation:
+//! - What is durable stays: a commit is answered when its own write and every earlier one of its
+//!   log are on stable storage. No block is written twice in a generation, nothing is appended to a
+//!   segment found at start.
+//! - A [`Log`] is one directory `log-NN` with one writer; messages are named by log, start count
+//!   and sequence, so the number of shards may change between runs.
+//! - What a crash leaves is told apart by position: a bad batch at or below the highest
+//!   `durable_through` is damage, above it the torn tail.
+//!
+//! Start reading at [`Log`] (what the façade calls), then `writer.rs` (group commit), `batch.rs`
+//! and `layout.rs` (bytes), `scan.rs` and `recovery.rs` (how they are read again).
+//!
+//! # How the façade uses it
+//! ```text
+//! let id = log.next_id();                                   // when a draft begins
+//! let chunk = log.append_chunk(id, &bytes).chunk().await?;  // 96 KiB at a time, keeps its segment
+//! let stored = log.append_message(&message).stored().await?;// durable: say 250, insert, keep `stored`
+//! let opened = log.load(stored.position).await?;            // or `stored.hot` without a disk access
+//! log.append_outcomes(&outcomes, None, Finished::No);       // rides along within 2 ms
+//! log.append_outcomes(&last, Some(&dsn), Finished::Yes(stored)).stored().await
+//! ```
+
+mod error;
+mod lock;
+mod log;
+mod record;
+
+pub use error::{CommitError, LoadError, OpenError};
+pub use lock::Lock;
+pub use log::{
+    Chunk, Commit, Counters, Finished, Hot, HotBudget, Log, Opened, Options, Pin, Piece, Position,
+    Recovered, Recovery, Sample, SegmentId, Stored,
+};
+pub use record::{Change, Extent, NewMessage, Outcomes, Standing};
