@@ -1,6 +1,7 @@
 //! One log as the façade sees it.
 
-use super::{CommitError, Extent, LoadError, NewMessage, OpenError, Outcomes, Standing};
+use super::{Extent, NewMessage, Outcomes, Standing};
+use crate::{CommitError, LoadError, OpenError};
 use mail::{Envelope, Journal, MessageId, UnixTime};
 use reactor::{Part, Reactor, SlabSlice};
 use std::fmt;
@@ -190,7 +191,7 @@ impl Log {
         unimplemented!()
     }
 
-    /// Opens log `number` of `spool`, which this process has [locked](super::Lock): reads what is
+    /// Opens log `number` of `spool`, which this process has [locked](crate::Lock): reads what is
     /// there, opens a segment of its own that says where the earlier ones end, and starts the
     /// writer's tasks. What it recovers may be acted upon.
     ///

@@ -22,13 +22,9 @@
 //! log.append_outcomes(&last, Some(&dsn), Finished::Yes(stored)).stored().await
 //! ```
 
-mod error;
-mod lock;
 mod log;
 mod record;
 
-pub use error::{CommitError, LoadError, OpenError};
-pub use lock::Lock;
 pub use log::{
     Chunk, Commit, Counters, Finished, Hot, HotBudget, Log, Opened, Options, Pin, Piece, Position,
     Recovered, Recovery, Sample, SegmentId, Stored,
