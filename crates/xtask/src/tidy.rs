@@ -5,6 +5,7 @@
 
 mod arrows;
 mod layout;
+mod links;
 mod listing;
 mod modules;
 mod sizes;
@@ -121,6 +122,7 @@ impl Tree {
             complaints.extend(words::check_manifest(path, text));
         } else if is_prose(path) {
             complaints.extend(words::check_prose(path, text));
+            complaints.extend(links::check(path, text, &self.files));
         }
         complaints
     }
