@@ -2,7 +2,6 @@
 
 use smtp::Verb;
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::time::Duration;
 
 /// Samples that are kept between two collections; more are counted but not sampled.
@@ -24,9 +23,9 @@ pub struct SessionCount {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Counters {
     /// By listener name.
-    pub sessions: BTreeMap<Rc<str>, SessionCount>,
+    pub sessions: BTreeMap<Box<str>, SessionCount>,
     /// Turned away at the door, by listener and reason.
-    pub sessions_refused: BTreeMap<(Rc<str>, &'static str), u64>,
+    pub sessions_refused: BTreeMap<(Box<str>, &'static str), u64>,
     /// Replies by verb and code.
     pub replies: BTreeMap<(Verb, u16), u64>,
     /// Recipients accepted with their messages.
@@ -46,7 +45,8 @@ impl Counters {
         }
     }
 
-    pub(crate) fn listener(&mut self, name: &Rc<str>) -> &mut SessionCount {
-        self.sessions.entry(Rc::clone(name)).or_default()
+    /// The count of a listener that is known, since it was given to `listen`.
+    pub(crate) fn listener(&mut self, name: &str) -> &mut SessionCount {
+        self.sessions.get_mut(name).expect("every session comes by a known listener")
     }
 }

@@ -108,8 +108,10 @@ impl Server {
 
     /// Accepts connections from `listener`, called `name`, until the drain.
     pub fn listen(&self, listener: Listener, name: &str) {
+        let mut counters = self.shard.counters.borrow_mut();
+        counters.sessions.entry(name.into()).or_default();
+        drop(counters);
         let name: Rc<str> = name.into();
-        self.shard.counters.borrow_mut().listener(&name);
         self.shard.listeners.borrow_mut().push(listener.interrupter());
         self.shard.reactor.spawn(accept::accept(Rc::clone(&self.shard), listener, name));
     }
@@ -232,7 +234,7 @@ impl Shard {
 
     pub(crate) fn count_turned_away(&self, listener: &Rc<str>, reason: &'static str) {
         let mut counters = self.counters.borrow_mut();
-        *counters.sessions_refused.entry((Rc::clone(listener), reason)).or_insert(0) += 1;
+        *counters.sessions_refused.entry(((&**listener).into(), reason)).or_insert(0) += 1;
     }
 
     pub(crate) fn count_refusal(&self, stage: &'static str, rule: &str) {

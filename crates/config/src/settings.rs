@@ -1,0 +1,270 @@
+//! Sections into options.
+
+use crate::problem::Problem;
+use crate::routes;
+use crate::section::{Place, Section};
+use crate::source::Document;
+use ipnet::IpNet;
+use policy::{DomainPattern, Rate};
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The effective configuration, sorted by who obeys it.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `hostname`, or the machine's name.
+    pub hostname: String,
+    /// `user`.
+    pub user: Option<String>,
+    /// `runtime.threads`; 0 is one per core.
+    pub threads: usize,
+    /// `runtime.reactor`.
+    pub reactor: Reactor,
+    /// `runtime.drain`.
+    pub drain: Duration,
+    /// `[[listener]]`, at least one.
+    pub listeners: Vec<ListenerSettings>,
+    /// `[smtp]` and `limits.sessions`.
+    pub server: server::Options,
+    /// Whether `limits.sessions` was set, so that it must fit.
+    pub sessions_are_explicit: bool,
+    /// `[relay]` and the per-client part of `[limits]`.
+    pub policy: policy::Options,
+    /// `spool`, `[retry]`, `[dsn]` and the rest of `[limits]`.
+    pub queue: queue::Options,
+    /// `[delivery]` and `[[route]]`.
+    pub delivery: delivery::Options,
+    /// `dns.servers`; empty: the system's.
+    pub dns_servers: Vec<SocketAddr>,
+    /// `dns.timeout`.
+    pub dns_timeout: Duration,
+    /// `metrics.listen`.
+    pub metrics: Option<SocketAddr>,
+    /// `control.socket`.
+    pub control_socket: PathBuf,
+    /// `control.group`.
+    pub control_group: Option<String>,
+    /// `log.target`.
+    pub log_target: LogTarget,
+    /// `log.format`.
+    pub log_format: LogFormat,
+    /// `log.level`.
+    pub log_level: mail::Level,
+}
+
+/// `runtime.reactor`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reactor {
+    /// The ring where it works.
+    Auto,
+    /// io_uring.
+    Ring,
+    /// epoll.
+    Poll,
+}
+
+/// One `[[listener]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerSettings {
+    /// Its name.
+    pub name: String,
+    /// Where it listens.
+    pub addresses: Vec<SocketAddr>,
+    /// `file:line`.
+    pub place: String,
+}
+
+/// `log.target`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogTarget {
+    /// The standard error.
+    Stderr,
+    /// A file, reopened on SIGUSR1.
+    File(PathBuf),
+}
+
+/// `log.format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Reads all sections; problems are collected on the way.
+pub(crate) fn build(
+    documents: &[Document<'_>],
+    machine: Option<&str>,
+    problems: &mut Vec<Problem>,
+) -> Config {
+    let problems = RefCell::new(problems);
+    let table = |name| Section::table(documents, name, &problems);
+    let top = Section::top(documents, &problems);
+    let runtime = table("runtime");
+    let hostname = hostname(&top, machine);
+    let server = server_options(&table("smtp"), &table("limits"), &hostname);
+    let message_bytes = server.smtp.message_bytes;
+    let routes = Section::elements(documents, "route", &problems);
+    let control = table("control");
+    let (log_target, log_format, log_level) = log(&table("log"));
+    Config {
+        user: top.optional_text("user"),
+        threads: runtime.count("threads") as usize,
+        reactor: [Reactor::Auto, Reactor::Ring, Reactor::Poll][runtime.choice("reactor")],
+        drain: runtime.duration("drain"),
+        listeners: listeners(&Section::elements(documents, "listener", &problems), &top),
+        sessions_are_explicit: table("limits").has("sessions"),
+        policy: policy_options(&table("relay"), &table("limits")),
+        queue: queue_options(documents, &problems, &top, &hostname, message_bytes),
+        delivery: routes::delivery_options(&table("delivery"), &routes, &hostname),
+        dns_servers: table("dns").list_of("servers", |text| text.parse().ok()),
+        dns_timeout: table("dns").duration("timeout"),
+        metrics: table("metrics").optional_address("listen"),
+        control_socket: control.text("socket").into(),
+        control_group: control.optional_text("group"),
+        log_target,
+        log_format,
+        log_level,
+        hostname,
+        server,
+    }
+}
+
+fn hostname(top: &Section<'_>, machine: Option<&str>) -> String {
+    let written = top.text("hostname");
+    let name = if written.is_empty() { machine.unwrap_or_default() } else { &written };
+    let place = top.place_of("hostname");
+    match mail::Domain::parse(name) {
+        Ok(domain) if name.contains('.') && !name.starts_with('[') => domain.as_str().to_owned(),
+        Ok(_) | Err(_) => {
+            let message = format!("`{name}` is not the full name of a host");
+            top.report(&place, message, "write hostname = \"relay.example.org\"");
+            name.to_owned()
+        }
+    }
+}
+
+fn listeners(elements: &[Section<'_>], top: &Section<'_>) -> Vec<ListenerSettings> {
+    if elements.is_empty() {
+        let nowhere = top.place_of("hostname");
+        top.report(
+            &nowhere,
+            "there is no [[listener]]".into(),
+            "write [[listener]] and below it address = [\"0.0.0.0:25\", \"[::]:25\"]",
+        );
+    }
+    let mut all: Vec<ListenerSettings> = Vec::new();
+    for element in elements {
+        let addresses: Vec<SocketAddr> = element.list_of("address", |text| text.parse().ok());
+        if !element.has("address") {
+            let help = "write address = \"127.0.0.1:25\"";
+            element.report(&element.place, "a listener needs an address".into(), help);
+        }
+        // Read for their bounds: there is one word for each yet.
+        element.choice("kind");
+        element.choice("tls");
+        let written = element.text("name");
+        let first = addresses.first().map(ToString::to_string).unwrap_or_default();
+        let name = if written.is_empty() { first } else { written };
+        let place = place_text(&element.place);
+        if let Some(twin) = all.iter().find(|other| other.name == name) {
+            let message = format!("two listeners are called `{name}`; the other: {}", twin.place);
+            element.report(&element.place, message, "give each a name of its own");
+        }
+        all.push(ListenerSettings { name, addresses, place });
+    }
+    all
+}
+
+/// `file:line`.
+pub(crate) fn place_text(place: &Place) -> String {
+    let (file, span) = (place.file.clone(), place.span.clone());
+    Problem { file, span, message: String::new(), help: String::new() }.place()
+}
+
+fn server_options(smtp: &Section<'_>, limits: &Section<'_>, hostname: &str) -> server::Options {
+    server::Options {
+        sessions: limits.count("sessions"),
+        smtp: smtp::ServerOptions {
+            hostname: hostname.into(),
+            banner: smtp.text("banner").into(),
+            message_bytes: smtp.size("message_bytes"),
+            recipients_per_message: smtp.count("recipients_per_message") as usize,
+            hops: smtp.count("hops") as u32,
+            command_timeout: smtp.duration("command_timeout"),
+            data_timeout: smtp.duration("data_timeout"),
+            data_rate: smtp.byte_rate("data_rate"),
+            data_total: smtp.duration("data_total"),
+            stress_timeout: smtp.duration("stress_timeout"),
+            errors: smtp.optional_count("errors").map_or(u32::MAX, |errors| errors as u32),
+            line_bytes: smtp.optional_size("line_bytes"),
+        },
+    }
+}
+
+/// A network; a bare address is a network of one.
+fn network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse().ok().map(IpNet::from))
+}
+
+fn policy_options(relay: &Section<'_>, limits: &Section<'_>) -> policy::Options {
+    policy::Options {
+        networks: relay.list_of("networks", network),
+        domains: relay.list_of("domains", |text| DomainPattern::parse(text).ok()),
+        exempt: limits.list_of("exempt", network),
+        sessions_per_client: limits.optional_count("sessions_per_client").map(|n| n as u32),
+        connections_per_client: limits
+            .optional_rate("connections_per_client")
+            .map(|(count, per)| Rate { count, per }),
+    }
+}
+
+fn queue_options(
+    documents: &[Document<'_>],
+    problems: &RefCell<&mut Vec<Problem>>,
+    top: &Section<'_>,
+    hostname: &str,
+    message_bytes: u64,
+) -> queue::Options {
+    let limits = Section::table(documents, "limits", problems);
+    let retry = Section::table(documents, "retry", problems);
+    queue::Options {
+        directory: top.text("spool").into(),
+        hostname: hostname.into(),
+        message_bytes,
+        spool_free: match limits.size_or_percent("spool_free") {
+            Ok(bytes) => queue::SpoolFree::Bytes(bytes),
+            Err(percent) => queue::SpoolFree::Percent(percent),
+        },
+        queue_messages: limits.count("queue_messages"),
+        hot_bytes: queue::Options::default().hot_bytes,
+        retry: queue::Retry {
+            first: retry.duration("first"),
+            factor: retry.number("factor"),
+            max: retry.duration("max"),
+            give_up: retry.duration("give_up"),
+            give_up_bounces: retry.duration("give_up_bounces"),
+        },
+        return_bytes: Section::table(documents, "dsn", problems).size("return_bytes"),
+    }
+}
+
+fn log(log: &Section<'_>) -> (LogTarget, LogFormat, mail::Level) {
+    use mail::Level::{Debug, Error, Info, Warn};
+    let text = log.text("target");
+    let target = match text.strip_prefix("file:") {
+        Some(path) if path.starts_with('/') => LogTarget::File(path.into()),
+        None if text == "stderr" => LogTarget::Stderr,
+        Some(_) | None => {
+            let message = format!("`{text}` is no log target");
+            let help = "write target = \"stderr\" or target = \"file:/var/log/ringpost.log\"";
+            log.report(&log.place_of("target"), message, help);
+            LogTarget::Stderr
+        }
+    };
+    let format = [LogFormat::Text, LogFormat::Json][log.choice("format")];
+    (target, format, [Error, Warn, Info, Debug][log.choice("level")])
+}
