@@ -1,1 +1,38 @@
-//! queue
+//! Messages that await delivery: the bytes on disk, when each is due, and one façade over both.
+//!
+//! For: taking a message so that 250 means durable, handing recipients out when they are due,
+//! recording what became of them, reporting failures to the sender, surviving any crash.
+//! Never here: SMTP, DNS, routes (a next hop is a name that the [`Router`] gives).
+//! Start reading at [`Queue`]; `schedule` is *when* (pure), `spool` is *bytes on disk*.
+#![forbid(unsafe_code)]
+
+mod accept;
+mod body;
+mod counters;
+mod deliver;
+mod draft;
+mod error;
+mod filter;
+mod housekeeping;
+mod listing;
+mod lock;
+mod operate;
+mod options;
+mod queue;
+mod report;
+mod schedule;
+mod settle;
+mod spool;
+
+pub use accept::Admission;
+pub use body::{Body, Loaded};
+pub use counters::Counters;
+pub use deliver::Ticket;
+pub use draft::{Appended, Draft};
+pub use error::{CommitError, LoadError, OpenError};
+pub use filter::Filter;
+pub use listing::{Listed, ListedRecipient, Shown, Summary, SummaryLine};
+pub use lock::Lock;
+pub use options::{Options, Retry, SpoolFree};
+pub use queue::{Queue, Router, Start};
+pub use schedule::State;
