@@ -44,6 +44,8 @@ pub(crate) fn bind_one(address: SocketAddr, shared: bool) -> io::Result<OwnedFd>
     if shared {
         sockopt::set_socket_reuseport(&socket, true)?;
     }
+    // What it accepts inherits this.
+    sockopt::set_tcp_nodelay(&socket, true)?;
     rustix::net::bind(&socket, &address)?;
     rustix::net::listen(&socket, BACKLOG)?;
     Ok(socket)

@@ -69,7 +69,7 @@ impl Tasks {
     pub(crate) fn wake(&self, id: TaskId) {
         let mut tasks = self.tasks.borrow_mut();
         let Some(task) = tasks.get_mut(id.0 as u32 as usize) else { return };
-        if task.generation == (id.0 >> 32) as u32 && !task.queued {
+        if task.generation == generation(id) && !task.queued {
             task.queued = true;
             self.ready.borrow_mut().push_back(id);
         }
@@ -97,7 +97,7 @@ impl Tasks {
         let (mut body, waker) = {
             let mut tasks = self.tasks.borrow_mut();
             let Some(task) = tasks.get_mut(index) else { return true };
-            if task.generation != (id.0 >> 32) as u32 {
+            if task.generation != generation(id) {
                 return true;
             }
             task.queued = false;
@@ -108,13 +108,23 @@ impl Tasks {
         self.current.set(None);
         match polled {
             Poll::Pending => {
-                if let Some(task) = self.tasks.borrow_mut().get_mut(index) {
-                    task.body = Some(body);
+                let mut tasks = self.tasks.borrow_mut();
+                match tasks.get_mut(index).filter(|task| task.generation == generation(id)) {
+                    Some(task) => task.body = Some(body),
+                    // All tasks were cleared by this one.
+                    None => {
+                        drop(tasks);
+                        drop(body);
+                    }
                 }
             }
             Poll::Ready(()) => {
                 // The entry goes first: dropping the body may spawn or wake.
-                self.tasks.borrow_mut().remove(index);
+                let mut tasks = self.tasks.borrow_mut();
+                if tasks.get(index).is_some_and(|task| task.generation == generation(id)) {
+                    tasks.remove(index);
+                }
+                drop(tasks);
                 drop(body);
             }
         }
@@ -131,4 +141,8 @@ impl Tasks {
         }
         self.ready.borrow_mut().clear();
     }
+}
+
+fn generation(id: TaskId) -> u32 {
+    (id.0 >> 32) as u32
 }

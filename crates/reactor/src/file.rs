@@ -2,10 +2,9 @@
 
 use crate::descriptor::{DescriptorKey, Kind};
 use crate::kernel::{Descriptor, Operation};
-use crate::memory::{Gather, Part, Slab};
+use crate::memory::{Part, Slab};
 use crate::reactor::{Core, Reactor};
 use crate::slot::Payload;
-use crate::time::Instant;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -186,21 +185,34 @@ impl Reactor {
 
 impl File {
     /// Writes all of `parts` at `offset`, and with `durable` waits until they are on stable
-    /// storage (RWF_DSYNC). There is no deadline, and dropping the future does not stop the write.
+    /// storage (RWF_DSYNC). There is no deadline, and dropping the future does not stop the write
+    /// (of up to 1024 parts).
     ///
     /// # Errors
     /// As pwritev2(2); a short write is `WriteZero`. Nothing is known of the range then.
-    pub async fn write(&self, parts: Vec<Part>, offset: u64, durable: bool) -> io::Result<()> {
-        let gather = Gather::new(parts, 0);
-        let wanted = gather.len();
-        let payload = Payload::Parts(gather);
-        let file = self.descriptor;
-        let pending = self.core.ask(Some(self.key), Instant::NEVER, payload, |payload| {
-            let Payload::Parts(gather) = payload else { unreachable!("given above") };
-            Operation::Write { file, offset, parts: &raw const **gather, durable }
-        });
-        let written = pending.await.result?;
-        if written as usize == wanted { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
+    pub async fn write(&self, mut parts: Vec<Part>, offset: u64, durable: bool) -> io::Result<()> {
+        let total: usize = parts.iter().map(|part| part.as_slice().len()).sum();
+        let mut written = 0;
+        // Once, unless there are more parts than one call takes.
+        while written < total {
+            let gather = self.core.gather(parts, written);
+            let wanted = gather.len();
+            let offset = offset + written as u64;
+            let file = self.descriptor;
+            let pending =
+                self.core.ask_for_good(Some(self.key), Payload::Parts(gather), |payload| {
+                    let Payload::Parts(gather) = payload else { unreachable!("given above") };
+                    Operation::Write { file, offset, parts: &raw const **gather, durable }
+                });
+            let landed = pending.await;
+            if landed.result? as usize != wanted {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            let Payload::Parts(gather) = landed.payload else { unreachable!("given above") };
+            parts = self.core.ungather(gather);
+            written += wanted;
+        }
+        Ok(())
     }
 
     /// Reads up to `length` bytes at `offset` into `slab` (its old bytes are forgotten); fewer at
@@ -213,7 +225,7 @@ impl File {
         slab.clear();
         let file = self.descriptor;
         let memory = Payload::Memory(slab);
-        let pending = self.core.ask(Some(self.key), Instant::NEVER, memory, |payload| {
+        let pending = self.core.ask_for_good(Some(self.key), memory, |payload| {
             let Payload::Memory(slab) = payload else { unreachable!("given above") };
             Operation::Read { file, offset, target: slab.as_mut_ptr(), length }
         });
@@ -231,7 +243,7 @@ impl File {
     pub async fn sync(&self) -> io::Result<()> {
         let file = self.descriptor;
         let sync = |_: &mut Payload| Operation::Sync { file };
-        self.core.ask(Some(self.key), Instant::NEVER, Payload::Nothing, sync).await.result?;
+        self.core.ask_for_good(Some(self.key), Payload::Nothing, sync).await.result?;
         Ok(())
     }
 
@@ -298,7 +310,7 @@ async fn call(
     call: FileCall,
 ) -> io::Result<FileAnswer> {
     let operation = |_: &mut Payload| Operation::Call(Box::new(call));
-    let landed = core.ask(key, Instant::NEVER, Payload::Nothing, operation).await;
+    let landed = core.ask_for_good(key, Payload::Nothing, operation).await;
     landed.result?;
     Ok(*landed.answer.expect("a call that succeeds has an answer"))
 }

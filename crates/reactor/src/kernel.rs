@@ -42,7 +42,8 @@ pub(crate) enum Operation {
     /// (close-on-exec). On an error it has ended.
     Accept { listener: Descriptor },
     /// Receive until cancelled, each time into a buffer of `group` that the kernel picks. Result 0
-    /// is the end of the stream. Out of buffers it ends with `-ENOBUFS`.
+    /// is the end of the stream. Out of buffers it ends with `-ENOBUFS`, but only when there is
+    /// something to receive (bytes, the end, an error): while there is not, it waits.
     Receive { socket: Descriptor, group: Group },
     /// Send what `parts` describes; may be short.
     Send { socket: Descriptor, parts: *const Gather },
@@ -108,9 +109,9 @@ pub(crate) enum WakeTarget {
 impl WakeTarget {
     /// Ends the wait of the kernel behind it, by a system call.
     pub(crate) fn sound(&self) {
-        // An alarm that cannot be sounded is one that sounds already (the counter is full).
         match self {
-            Self::Ring { event, .. } => drop(rustix::io::write(event, &1u64.to_ne_bytes())),
+            Self::Ring { event, .. } => crate::system::ring_bell(event),
+            // A waker that fails is one whose counter is full: it sounds already.
             Self::Poll(waker) => drop(waker.wake()),
             Self::Sim => {}
         }

@@ -14,15 +14,20 @@
 mod backend;
 mod bind;
 mod channel;
+mod crew;
 mod descriptor;
 mod executor;
 mod file;
 mod kernel;
 mod memory;
 mod reactor;
+mod ring;
 mod signal;
+pub mod sim;
 mod slot;
 mod stream;
+mod system;
+mod thread;
 mod time;
 mod timer;
 
@@ -34,4 +39,5 @@ pub use memory::{Part, Slab, SlabSlice};
 pub use reactor::{Backend, Counters, Options, Reactor};
 pub use signal::Signal;
 pub use stream::{Hangup, Interrupter, Lease, Listener, Stream};
+pub use thread::{allowed_cpus, raise_descriptor_limit, start_thread};
 pub use time::Instant;

@@ -173,7 +173,7 @@ impl Part {
     }
 }
 
-/// Parts with the vectors that describe what is left of them, at a stable address.
+/// Parts with the vectors that describe what is left of them, at a stable address once boxed.
 pub(crate) struct Gather {
     parts: Vec<Part>,
     vectors: Vec<libc::iovec>,
@@ -181,36 +181,41 @@ pub(crate) struct Gather {
 }
 
 impl Gather {
+    /// The kernel's own limit is 1024 (UIO_MAXIOV).
+    const MAX: usize = 1024;
+
     /// Vectors of `parts` from byte `skip` on; at most [`MAX`](Self::MAX) of them.
     pub(crate) fn new(parts: Vec<Part>, skip: usize) -> Box<Self> {
-        let mut vectors = Vec::with_capacity(parts.len());
+        let mut gather = Box::<Self>::default();
+        gather.fill(parts, skip);
+        gather
+    }
+
+    /// As [`new`](Self::new), in memory that was used before.
+    pub(crate) fn fill(self: &mut Box<Self>, parts: Vec<Part>, skip: usize) {
+        self.vectors.clear();
         let mut before = skip;
         for part in &parts {
             let bytes = part.as_slice();
             let from = before.min(bytes.len());
             before -= from;
-            if from < bytes.len() && vectors.len() < Self::MAX {
+            if from < bytes.len() && self.vectors.len() < Self::MAX {
                 let rest = &bytes[from..];
-                vectors.push(libc::iovec {
+                self.vectors.push(libc::iovec {
                     iov_base: rest.as_ptr().cast_mut().cast(),
                     iov_len: rest.len(),
                 });
             }
         }
-        // SAFETY: all zeros is a valid msghdr.
-        let header = unsafe { std::mem::zeroed() };
-        let mut gather = Box::new(Self { parts, vectors, header });
-        gather.header.msg_iov = gather.vectors.as_mut_ptr();
-        gather.header.msg_iovlen = gather.vectors.len();
-        gather
+        self.parts = parts;
+        self.header.msg_iov = self.vectors.as_mut_ptr();
+        self.header.msg_iovlen = self.vectors.len();
     }
 
-    /// The kernel's own limit is 1024 (UIO_MAXIOV).
-    const MAX: usize = 1024;
-
-    /// Gives the parts back.
-    pub(crate) fn into_parts(self: Box<Self>) -> Vec<Part> {
-        self.parts
+    /// Gives the parts back; the memory of the vectors stays.
+    pub(crate) fn empty(&mut self) -> Vec<Part> {
+        self.vectors.clear();
+        std::mem::take(&mut self.parts)
     }
 
     /// The vectors.
@@ -235,6 +240,14 @@ impl Gather {
     /// How many bytes the vectors describe.
     pub(crate) fn len(&self) -> usize {
         self.vectors.iter().map(|vector| vector.iov_len).sum()
+    }
+}
+
+impl Default for Gather {
+    fn default() -> Self {
+        // SAFETY: all zeros is a valid msghdr.
+        let header = unsafe { std::mem::zeroed() };
+        Self { parts: Vec::new(), vectors: Vec::new(), header }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::descriptor::{DescriptorKey, Descriptors, Kind};
 use crate::executor::{TaskId, Tasks};
 use crate::file::FileAnswer;
 use crate::kernel::{Completion, Descriptor, Group, Kernel, Operation, Token, Wait, WakeTarget};
+use crate::memory::{Gather, Part};
 use crate::slot::{Owner, Payload, Slot, Slots};
 use crate::time::Instant;
 use crate::timer::{TimerKey, Timers};
@@ -20,6 +21,9 @@ use std::time::Duration;
 
 /// Tasks that run between two visits to the kernel.
 const TASKS_PER_TURN: usize = 256;
+
+/// Gathers kept for reuse, of some hundred bytes each.
+const GATHERS_KEPT: usize = 64;
 
 /// Which kernel to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -106,6 +110,10 @@ pub(crate) struct Core {
     lent: Cell<[u32; 2]>,
     tasks: Tasks,
     remote: Arc<Remote>,
+    /// Memory of sends and writes that have landed.
+    gathers: RefCell<Vec<Box<Gather>>>,
+    /// Empty between visits to the kernel; kept for its capacity.
+    completions: Cell<Vec<Completion>>,
     now: Cell<Instant>,
     counters: Cell<Counters>,
 }
@@ -141,6 +149,8 @@ impl Reactor {
             lent: Cell::default(),
             tasks: Tasks::new(),
             remote,
+            gathers: RefCell::default(),
+            completions: Cell::default(),
             now,
             counters: Cell::default(),
         };
@@ -161,8 +171,12 @@ impl Reactor {
             *place.borrow_mut() = Some(value);
         });
         loop {
-            self.turn(true);
-            if let Some(value) = result.borrow_mut().take() {
+            self.core.run_tasks();
+            let value = result.borrow_mut().take();
+            // With a result there may be nothing left to wait for, but closes and messages to
+            // other rings are still to be handed over.
+            self.core.visit(value.is_none());
+            if let Some(value) = value {
                 return value;
             }
         }
@@ -172,8 +186,9 @@ impl Reactor {
     /// and nothing to run it waits for a completion, a timer or another thread. Returns whether
     /// some task can run now.
     pub fn turn(&self, may_wait: bool) -> bool {
-        TURNING.set(Rc::downgrade(&self.core));
-        self.core.turn(may_wait)
+        self.core.run_tasks();
+        self.core.visit(may_wait);
+        self.core.tasks.any_ready()
     }
 
     /// Whether some task can run: what a simulated world asks before it moves the clock.
@@ -292,17 +307,27 @@ impl Core {
         work(&mut self.descriptors.borrow_mut())
     }
 
-    fn turn(&self, may_wait: bool) -> bool {
+    /// The first half of a turn: runs ready tasks, a bounded number of them.
+    fn run_tasks(self: &Rc<Self>) {
         let began = self.kernel.borrow().now();
+        self.now.set(began);
         self.collect_woken();
+        let outside = TURNING.replace(Rc::downgrade(self));
         for _ in 0..TASKS_PER_TURN {
             if !self.tasks.run_next() {
                 break;
             }
         }
-        let before = self.kernel.borrow().now();
+        // Outside of tasks nobody promises that this kernel is entered soon.
+        TURNING.set(outside);
+        self.count_busy(self.kernel.borrow().now().since(began));
+    }
+
+    /// The second half: one visit to the kernel.
+    fn visit(&self, may_wait: bool) {
         let wait = self.choose_wait(may_wait);
-        let mut completions = Vec::new();
+        let mut completions = self.completions.take();
+        let before = self.kernel.borrow().now();
         self.kernel.borrow_mut().enter(wait, &mut completions);
         self.remote.wake_up();
         let now = self.kernel.borrow().now();
@@ -310,14 +335,22 @@ impl Core {
         let mut counters = self.counters.get();
         counters.turns += 1;
         counters.completions += completions.len() as u64;
-        counters.busy += before.since(began);
         self.counters.set(counters);
-        for completion in completions {
+        if wait == Wait::No {
+            self.count_busy(now.since(before));
+        }
+        for completion in completions.drain(..) {
             self.complete(completion);
         }
+        self.completions.set(completions);
         self.expire_timers(now);
         self.collect_woken();
-        self.tasks.any_ready()
+    }
+
+    fn count_busy(&self, time: Duration) {
+        let mut counters = self.counters.get();
+        counters.busy += time;
+        self.counters.set(counters);
     }
 
     fn choose_wait(&self, may_wait: bool) -> Wait {
@@ -394,7 +427,36 @@ impl Core {
             let timer = self.set_timer(by, Expiry::Operation(token));
             self.slots.borrow_mut().get(token).expect("just started").timer = Some(timer);
         }
-        Pending { core: Rc::clone(self), token }
+        Pending { core: Rc::clone(self), token, cancels: true }
+    }
+
+    /// As [`ask`](Self::ask), but nothing ends it early: dropping the future lets it go on.
+    pub(crate) fn ask_for_good(
+        self: &Rc<Self>,
+        descriptor: Option<DescriptorKey>,
+        payload: Payload,
+        operation: impl FnOnce(&mut Payload) -> Operation,
+    ) -> Pending {
+        let mut pending = self.ask(descriptor, Instant::NEVER, payload, operation);
+        pending.cancels = false;
+        pending
+    }
+
+    /// Vectors of `parts` from byte `skip` on, in recycled memory if there is some.
+    pub(crate) fn gather(&self, parts: Vec<Part>, skip: usize) -> Box<Gather> {
+        let mut gather = self.gathers.borrow_mut().pop().unwrap_or_default();
+        gather.fill(parts, skip);
+        gather
+    }
+
+    /// Takes the parts back, and keeps the memory for the next call.
+    pub(crate) fn ungather(&self, mut gather: Box<Gather>) -> Vec<Part> {
+        let parts = gather.empty();
+        let mut gathers = self.gathers.borrow_mut();
+        if gathers.len() < GATHERS_KEPT {
+            gathers.push(gather);
+        }
+        parts
     }
 
     /// Asks for the cancellation of `target`.
@@ -521,9 +583,18 @@ impl Core {
     pub(crate) fn release_buffer(&self, group: Group, buffer: u16) {
         self.kernel.borrow_mut().release(group, buffer);
         self.count_lent(group, -1);
-        let next = self.starved.borrow_mut()[group as usize].pop_front();
-        if let Some(key) = next {
-            crate::stream::feed(self, key);
+        self.feed_next(group);
+    }
+
+    /// A buffer is free: the first in line that still wants one tries again. A socket in line has
+    /// something to receive, so it takes the buffer, or passes its turn on when its receive ends.
+    pub(crate) fn feed_next(&self, group: Group) {
+        loop {
+            let next = self.starved.borrow_mut()[group as usize].pop_front();
+            let Some(key) = next else { return };
+            if crate::stream::feed(self, key) {
+                return;
+            }
         }
     }
 
@@ -549,10 +620,11 @@ impl Core {
         }
     }
 
-    fn shut_down(&self) {
+    fn shut_down(self: &Rc<Self>) {
         self.tasks.clear();
         while self.slots.borrow().in_flight() > 0 && !self.kernel.borrow().is_dead() {
-            self.turn(true);
+            self.run_tasks();
+            self.visit(true);
         }
     }
 }
@@ -567,11 +639,13 @@ pub(crate) struct Landed {
     pub(crate) answer: Option<Box<FileAnswer>>,
 }
 
-/// A one-shot operation in flight. Dropping it detaches it: the operation is cancelled, and its
-/// memory and descriptor live until it has completed.
+/// A one-shot operation in flight. Dropping it detaches it: the operation is cancelled, if it may
+/// be, and its memory and descriptor live until it has completed.
 pub(crate) struct Pending {
     core: Rc<Core>,
     token: Token,
+    /// Whether dropping it asks for a cancellation.
+    cancels: bool,
 }
 
 impl Future for Pending {
@@ -622,6 +696,8 @@ impl Drop for Pending {
         }
         slot.owner = Owner::Nobody;
         drop(slots);
-        self.core.cancel(self.token);
+        if self.cancels {
+            self.core.cancel(self.token);
+        }
     }
 }

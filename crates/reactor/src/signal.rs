@@ -26,6 +26,20 @@ struct Shared {
     next: Cell<u64>,
 }
 
+impl Shared {
+    fn notify_one(&self) -> bool {
+        let first = self.waiters.borrow_mut().pop_front();
+        if let Some((_, task)) = first {
+            self.core.wake(task);
+        }
+        first.is_some()
+    }
+
+    fn waits(&self, number: u64) -> bool {
+        self.waiters.borrow().iter().any(|(waiter, _)| *waiter == number)
+    }
+}
+
 impl Signal {
     /// A signal for tasks of `reactor`.
     pub fn new(reactor: &Reactor) -> Self {
@@ -39,11 +53,7 @@ impl Signal {
 
     /// Wakes the task that has waited longest; `false` when none waits.
     pub fn notify_one(&self) -> bool {
-        let first = self.shared.waiters.borrow_mut().pop_front();
-        if let Some((_, task)) = first {
-            self.shared.core.wake(task);
-        }
-        first.is_some()
+        self.shared.notify_one()
     }
 
     /// Wakes all tasks that wait.
@@ -53,7 +63,7 @@ impl Signal {
 
     /// Waits for a wake-up; `false` when `by` has come first.
     pub fn wait(&self, by: Instant) -> impl Future<Output = bool> + use<> {
-        Wait { shared: Rc::clone(&self.shared), by, waiting: None, timer: None }
+        Wait { shared: Rc::clone(&self.shared), by, waiting: None, timer: None, told: false }
     }
 }
 
@@ -62,6 +72,8 @@ struct Wait {
     by: Instant,
     waiting: Option<u64>,
     timer: Option<TimerKey>,
+    /// It has answered.
+    told: bool,
 }
 
 impl Future for Wait {
@@ -79,10 +91,12 @@ impl Future for Wait {
             }
             return Poll::Pending;
         };
-        if !shared.waiters.borrow().iter().any(|(waiter, _)| *waiter == number) {
-            return Poll::Ready(true);
+        let woken = !shared.waits(number);
+        if woken || shared.core.now() >= self.by {
+            self.told = true;
+            return Poll::Ready(woken);
         }
-        if shared.core.now() >= self.by { Poll::Ready(false) } else { Poll::Pending }
+        Poll::Pending
     }
 }
 
@@ -92,6 +106,11 @@ impl Drop for Wait {
             self.shared.core.cancel_timer(timer);
         }
         let Some(number) = self.waiting else { return };
-        self.shared.waiters.borrow_mut().retain(|(waiter, _)| *waiter != number);
+        if self.shared.waits(number) {
+            self.shared.waiters.borrow_mut().retain(|(waiter, _)| *waiter != number);
+        } else if !self.told {
+            // The wake-up was for somebody who went away: the next one gets it.
+            self.shared.notify_one();
+        }
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::descriptor::{DescriptorKey, Door, Inbox, Kind};
 use crate::executor::TaskId;
-use crate::kernel::{Completion, Descriptor, Group, Operation};
-use crate::memory::{Gather, Part};
+use crate::kernel::{Completion, Descriptor, Group, Operation, Token};
+use crate::memory::Part;
 use crate::reactor::{Core, Expiry, Reactor};
 use crate::slot::{Owner, Payload};
 use crate::time::Instant;
@@ -240,7 +240,7 @@ impl Stream {
         let total: usize = parts.iter().map(|part| part.as_slice().len()).sum();
         let mut sent = 0;
         while sent < total {
-            let payload = Payload::Parts(Gather::new(parts, sent));
+            let payload = Payload::Parts(self.core.gather(parts, sent));
             let socket = self.descriptor;
             let pending = self.core.ask(Some(self.key), by, payload, |payload| {
                 let Payload::Parts(gather) = payload else { unreachable!("given above") };
@@ -249,7 +249,7 @@ impl Stream {
             let landed = pending.await;
             sent += landed.result? as usize;
             let Payload::Parts(gather) = landed.payload else { unreachable!("given above") };
-            parts = gather.into_parts();
+            parts = self.core.ungather(gather);
         }
         Ok(parts)
     }
@@ -423,8 +423,8 @@ fn arm_receive(core: &Core, key: DescriptorKey) {
     core.with_descriptors(|all| all.inbox(key).expect("a socket").armed = Some(token));
 }
 
-/// A buffer is free: the socket at the head of the line tries again.
-pub(crate) fn feed(core: &Core, key: DescriptorKey) {
+/// The receive of a socket at the head of the line tries again; `false` when none is wanted.
+pub(crate) fn feed(core: &Core, key: DescriptorKey) -> bool {
     let arm = core.with_descriptors(|all| {
         let open = all.get(key).is_some_and(|entry| !entry.closing);
         all.inbox(key).is_some_and(|inbox| {
@@ -435,60 +435,76 @@ pub(crate) fn feed(core: &Core, key: DescriptorKey) {
     if arm {
         arm_receive(core, key);
     }
+    arm
 }
 
 /// Takes in a completion of a multishot receive.
 pub(crate) fn received(core: &Core, key: DescriptorKey, completion: &Completion) {
-    let mut stop = None;
-    let mut unwanted = None;
-    let mut starving = None;
-    if completion.buffer.is_some() {
-        let group = core.with_descriptors(|all| all.inbox(key).map(|inbox| inbox.group));
-        core.borrow_buffer(group.expect("an entry outlives its operations"));
-    }
-    let waiter = core.with_descriptors(|all| {
+    let (group, took) = core.with_descriptors(|all| {
         let closing = all.get(key).is_none_or(|entry| entry.closing);
         let inbox = all.inbox(key).expect("an entry outlives its operations");
         if !completion.more {
             inbox.armed = None;
         }
-        match completion.result {
-            bytes if bytes > 0 => {
-                let buffer = completion.buffer.expect("received bytes lie in a buffer");
-                if closing {
-                    unwanted = Some((inbox.group, buffer));
-                    return None;
-                }
-                inbox.chunks.push_back((buffer, bytes as u32));
-                if inbox.chunks.len() >= LEASES_PER_CONNECTION && !inbox.stopping {
-                    inbox.stopping = inbox.armed.is_some();
-                    stop = inbox.armed;
-                }
-            }
-            0 => inbox.ended = Some(0),
-            error if error == -libc::ENOBUFS => {
-                inbox.starved = !closing;
-                starving = inbox.starved.then_some(inbox.group);
-                return None;
-            }
-            // We stopped it ourselves, or the kernel did: the next `recv` arms it again.
-            error if error == -libc::ECANCELED => {}
-            error => inbox.ended = Some(-error),
-        }
-        inbox.waiter.take()
+        (inbox.group, take_in(inbox, closing, completion))
     });
-    if let Some((group, buffer)) = unwanted {
-        core.release_buffer(group, buffer);
+    if completion.buffer.is_some() {
+        core.borrow_buffer(group);
     }
-    if let Some(group) = starving {
-        core.line_up(group, key);
+    match (took.keeps, completion.buffer) {
+        (true, _) => {}
+        (false, Some(buffer)) => core.release_buffer(group, buffer),
+        (false, None) if took.starves => core.line_up(group, key),
+        // It may have been its turn to take a buffer, and it took none.
+        (false, None) => core.feed_next(group),
     }
-    if let Some(token) = stop {
+    if let Some(token) = took.stop {
         core.cancel(token);
     }
-    if let Some(task) = waiter {
+    if let Some(task) = took.waiter {
         core.wake(task);
     }
+}
+
+/// What a completion of a receive leads to.
+#[derive(Default)]
+struct Took {
+    /// The inbox keeps the buffer.
+    keeps: bool,
+    /// The socket joins the line for buffers.
+    starves: bool,
+    /// The receive has brought enough.
+    stop: Option<Token>,
+    waiter: Option<TaskId>,
+}
+
+fn take_in(inbox: &mut Inbox, closing: bool, completion: &Completion) -> Took {
+    let mut took = Took::default();
+    if closing {
+        return took;
+    }
+    match completion.result {
+        bytes if bytes > 0 => {
+            let buffer = completion.buffer.expect("received bytes lie in a buffer");
+            took.keeps = true;
+            inbox.chunks.push_back((buffer, bytes as u32));
+            if inbox.chunks.len() >= LEASES_PER_CONNECTION && !inbox.stopping {
+                inbox.stopping = inbox.armed.is_some();
+                took.stop = inbox.armed;
+            }
+        }
+        0 => inbox.ended = Some(0),
+        error if error == -libc::ENOBUFS => {
+            inbox.starved = true;
+            took.starves = true;
+            return took;
+        }
+        // We stopped it ourselves, or the kernel did: the next `recv` arms it again.
+        error if error == -libc::ECANCELED => {}
+        error => inbox.ended = Some(-error),
+    }
+    took.waiter = inbox.waiter.take();
+    took
 }
 
 /// Takes in a completion of a multishot accept.
