@@ -1,0 +1,264 @@
+//! The bytes of a file: what is seen now, and what would survive a loss of power.
+//!
+//! A pure structure: chance arrives as an argument. Pages that nobody wrote are zero and take no
+//! memory. Invariant: a page that is not in `dirty` and differs between `visible` and `durable`
+//! belongs to a failed sync, and will be lost.
+
+use super::chance::Chance;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+/// Bytes of a page.
+const PAGE: u64 = 4096;
+/// Bytes that a device writes whole.
+const SECTOR: usize = 512;
+
+type Page = Rc<[u8; PAGE as usize]>;
+
+/// The bytes of one file.
+#[derive(Default)]
+pub(super) struct Content {
+    visible: BTreeMap<u64, Page>,
+    durable: BTreeMap<u64, Page>,
+    dirty: BTreeSet<u64>,
+    length: u64,
+    durable_length: u64,
+}
+
+/// What a loss of power leaves of dirty sectors.
+#[derive(Clone, Copy)]
+enum Fate {
+    Lost,
+    Kept,
+    Torn,
+}
+
+impl Content {
+    /// The length in bytes, as seen now.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Writes `bytes` at `offset`, not durably.
+    pub(super) fn write(&mut self, offset: u64, bytes: &[u8]) {
+        let mut at = offset;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let within = (at % PAGE) as usize;
+            let (now, later) = rest.split_at(rest.len().min(PAGE as usize - within));
+            let page = self.visible.entry(at / PAGE).or_insert_with(blank);
+            Rc::make_mut(page)[within..within + now.len()].copy_from_slice(now);
+            self.dirty.insert(at / PAGE);
+            at += now.len() as u64;
+            rest = later;
+        }
+        self.length = self.length.max(at);
+    }
+
+    /// Up to `length` bytes at `offset`; fewer at the end of the file.
+    pub(super) fn read(&self, offset: u64, length: usize) -> Vec<u8> {
+        let end = self.length.min(offset.saturating_add(length as u64)).max(offset);
+        let mut bytes = vec![0; (end - offset) as usize];
+        let first = offset / PAGE;
+        for (number, page) in self.visible.range(first..=end / PAGE) {
+            let start = number * PAGE;
+            let from = offset.max(start);
+            let to = end.min(start + PAGE);
+            if from < to {
+                bytes[(from - offset) as usize..(to - offset) as usize]
+                    .copy_from_slice(&page[(from - start) as usize..(to - start) as usize]);
+            }
+        }
+        bytes
+    }
+
+    /// Writes zeros from `from` to `to`, not durably.
+    pub(super) fn zero(&mut self, from: u64, to: u64) {
+        self.wipe(from, to);
+        self.length = self.length.max(to);
+    }
+
+    /// Sets the length, not durably.
+    pub(super) fn truncate(&mut self, length: u64) {
+        self.wipe(length, self.length);
+        self.length = length;
+    }
+
+    fn wipe(&mut self, from: u64, to: u64) {
+        let last = to.div_ceil(PAGE);
+        let touched: Vec<u64> = self.visible.range(from / PAGE..last).map(|(n, _)| *n).collect();
+        for number in touched {
+            let start = number * PAGE;
+            let page = self.visible.get_mut(&number).expect("just seen");
+            let clear_from = from.saturating_sub(start).min(PAGE) as usize;
+            let clear_to = to.saturating_sub(start).min(PAGE) as usize;
+            if clear_from < clear_to {
+                Rc::make_mut(page)[clear_from..clear_to].fill(0);
+                self.dirty.insert(number);
+            }
+        }
+    }
+
+    /// Makes the pages of a range durable, and the length.
+    pub(super) fn harden(&mut self, from: u64, to: u64) {
+        let pages: Vec<u64> = self.dirty.range(from / PAGE..to.div_ceil(PAGE)).copied().collect();
+        for number in pages {
+            self.keep(number);
+        }
+        self.durable_length = self.length;
+    }
+
+    /// Makes everything durable.
+    pub(super) fn sync(&mut self) {
+        self.harden(0, u64::MAX - PAGE);
+    }
+
+    /// A sync has failed: what was dirty counts as clean, and will be lost.
+    pub(super) fn fail_sync(&mut self) {
+        self.dirty.clear();
+    }
+
+    fn keep(&mut self, number: u64) {
+        self.dirty.remove(&number);
+        match self.visible.get(&number) {
+            Some(page) => self.durable.insert(number, Rc::clone(page)),
+            None => self.durable.remove(&number),
+        };
+    }
+
+    /// Power goes: dirty sectors survive or not, in any mixture, and so does the length.
+    pub(super) fn lose_power(&mut self, chance: &mut Chance) {
+        let fate = match chance.below(3) {
+            0 => Fate::Lost,
+            1 => Fate::Kept,
+            _ => Fate::Torn,
+        };
+        for number in std::mem::take(&mut self.dirty) {
+            self.decide(number, fate, chance);
+        }
+        // A longer length without its bytes reads zeros, which a program must bear.
+        let keep = match fate {
+            Fate::Lost => false,
+            Fate::Kept => true,
+            Fate::Torn => chance.hits(0.5),
+        };
+        if keep {
+            self.durable_length = self.length;
+        }
+        self.visible = self.durable.clone();
+        self.dirty.clear();
+        self.length = self.durable_length;
+        self.cut_beyond_length();
+    }
+
+    fn decide(&mut self, number: u64, fate: Fate, chance: &mut Chance) {
+        let new = self.visible.get(&number).cloned().unwrap_or_else(blank);
+        let mut page = self.durable.get(&number).cloned().unwrap_or_else(blank);
+        for sector in 0..PAGE as usize / SECTOR {
+            let keep = match fate {
+                Fate::Lost => false,
+                Fate::Kept => true,
+                Fate::Torn => chance.hits(0.5),
+            };
+            let range = sector * SECTOR..(sector + 1) * SECTOR;
+            if keep && page[range.clone()] != new[range.clone()] {
+                Rc::make_mut(&mut page)[range.clone()].copy_from_slice(&new[range]);
+            }
+        }
+        self.durable.insert(number, page);
+    }
+
+    /// Bytes that survived beyond the length that did are out of reach.
+    fn cut_beyond_length(&mut self) {
+        let length = self.length;
+        self.wipe(length, u64::MAX - PAGE);
+        let changed: Vec<u64> = std::mem::take(&mut self.dirty).into_iter().collect();
+        for number in changed {
+            self.keep(number);
+        }
+    }
+}
+
+fn blank() -> Page {
+    Rc::new([0; PAGE as usize])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A content of one durable page of `a`, over which `b` was written without a sync.
+    fn overwritten() -> Content {
+        let mut content = Content::default();
+        content.write(0, &[b'a'; 4096]);
+        content.sync();
+        content.write(0, &[b'b'; 4096]);
+        content
+    }
+
+    #[test]
+    fn reads_see_what_was_written_and_zeros_between() {
+        let mut content = Content::default();
+        content.write(5000, b"hello");
+        assert_eq!(content.length(), 5005);
+        assert_eq!(content.read(4998, 100), b"\0\0hello");
+        assert_eq!(content.read(0, 3), b"\0\0\0");
+        assert_eq!(content.read(6000, 3), b"");
+        content.zero(5001, 5003);
+        assert_eq!(content.read(5000, 5), b"h\0\0lo");
+        content.truncate(5001);
+        content.write(5003, b"x");
+        assert_eq!(content.read(5000, 9), b"h\0\0x");
+    }
+
+    #[test]
+    fn synced_bytes_survive_a_loss_of_power() {
+        for seed in 0..50 {
+            let mut content = overwritten();
+            content.harden(0, 4096);
+            content.lose_power(&mut Chance::new(seed));
+            assert_eq!(content.read(0, 4096), [b'b'; 4096]);
+        }
+    }
+
+    #[test]
+    fn unsynced_bytes_are_lost_kept_or_torn_at_sectors() {
+        let mut seen = [false; 3];
+        for seed in 0..100 {
+            let mut content = overwritten();
+            content.lose_power(&mut Chance::new(seed));
+            let bytes = content.read(0, 4096);
+            for sector in bytes.chunks(SECTOR) {
+                assert!(sector.iter().all(|byte| *byte == sector[0]));
+            }
+            let kept = bytes.iter().filter(|byte| **byte == b'b').count();
+            seen[if kept == 0 { 0 } else { 1 + usize::from(kept < 4096) }] = true;
+        }
+        assert_eq!(seen, [true; 3]);
+    }
+
+    #[test]
+    fn what_a_failed_sync_left_is_lost_even_after_a_good_one() {
+        for seed in 0..50 {
+            let mut content = overwritten();
+            content.fail_sync();
+            content.sync();
+            assert_eq!(content.read(0, 1), b"b");
+            content.lose_power(&mut Chance::new(seed));
+            assert_eq!(content.read(0, 4096), [b'a'; 4096]);
+        }
+    }
+
+    #[test]
+    fn an_unsynced_length_may_be_lost() {
+        let mut lengths = BTreeSet::new();
+        for seed in 0..100 {
+            let mut content = overwritten();
+            content.write(4096, &[b'c'; 512]);
+            content.lose_power(&mut Chance::new(seed));
+            lengths.insert(content.length());
+            assert_eq!(content.read(0, 9000).len() as u64, content.length());
+        }
+        assert_eq!(lengths, BTreeSet::from([4096, 4608]));
+    }
+}
