@@ -374,6 +374,7 @@ impl ClientSession {
         if exchange.is_caught_up() {
             return self.refute(exchange, "replied to nothing", false);
         }
+        let awaited = name(&exchange);
         match exchange.answered(reply) {
             Next::Go => self.go_on(exchange),
             Next::Body => self.state = State::Body(exchange),
@@ -390,7 +391,7 @@ impl ClientSession {
                 self.finish(exchange, State::Ready { reset });
             }
             Next::OutOfStep => {
-                let what = format!("replied to {} with {reply}", name(&exchange));
+                let what = format!("replied to {awaited} with {reply}");
                 self.refute(exchange, &what, false);
             }
         }

@@ -142,6 +142,13 @@ impl Reception {
         self.waited = self.waited.saturating_add(elapsed);
     }
 
+    /// Whether the bytes so far came too slowly. Judged when bytes have come, since silence has a
+    /// limit of its own.
+    pub(super) fn is_too_slow(&self, options: &ServerOptions) -> bool {
+        let due = u128::from(options.data_rate) * self.waited.as_millis() / 1000;
+        self.waited > RATE_GRACE && u128::from(self.scanner.bytes()) < due
+    }
+
     /// How long to wait for the next bytes.
     pub(super) fn patience(&self, options: &ServerOptions) -> Duration {
         let silence = if self.scanner.has_false_end() {
@@ -149,10 +156,6 @@ impl Reception {
         } else {
             options.data_timeout
         };
-        let mut budget = options.data_total;
-        if let Some(earned) = self.scanner.bytes().checked_div(options.data_rate) {
-            budget = budget.min(RATE_GRACE.max(Duration::from_secs(earned)));
-        }
-        silence.min(budget.saturating_sub(self.waited))
+        silence.min(options.data_total.saturating_sub(self.waited))
     }
 }

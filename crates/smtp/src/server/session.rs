@@ -318,6 +318,10 @@ impl ServerSession {
             return Some(Next::Body(from..from + taken.body));
         }
         if taken.consumed == 0 {
+            if reception.is_too_slow(&self.options) {
+                self.lost(Hangup::TimedOut);
+                return None;
+            }
             let within = reception.patience(&self.options);
             return self.wait(within);
         }
