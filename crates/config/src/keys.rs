@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     Address,
     /// A list of `ADDRESS:PORT`.
     Addresses,
+    /// A list of addresses without a port.
+    LocalAddresses,
     /// A list of networks.
     Networks,
     /// A list of domain patterns.
@@ -65,6 +67,7 @@ impl Kind {
             Self::Choice(words) => format!("one of \"{}\"", words.join("\", \"")),
             Self::Address => "an address with a port: \"127.0.0.1:25\", \"[::1]:25\"".into(),
             Self::Addresses => "one address with a port, or a list of them".into(),
+            Self::LocalAddresses => "a list of addresses: \"192.0.2.10\", \"2001:db8::10\"".into(),
             Self::Networks => "a list of networks: \"192.0.2.0/24\", \"2001:db8::/32\"".into(),
             Self::Domains => "a list of domains: \"example.org\", \"*.example.org\"".into(),
             Self::Recipients => {
@@ -79,6 +82,7 @@ impl Kind {
     pub(crate) fn element(self) -> &'static str {
         match self {
             Self::Addresses => "an address with a port",
+            Self::LocalAddresses => "an address",
             Self::Networks => "a network",
             Self::Domains => "a domain or \"*.\" and a domain",
             Self::Recipients => "a domain, \"*.\" and a domain, an address or \"*\"",
@@ -184,7 +188,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("route", "to", Kind::Recipients, "[]", "Which recipients.", "to = [\"example.org\", \"*.example.net\"]"),
     key("route", "via", Kind::Text, "\"mx\"", "smtp://HOST[:PORT] (its addresses, no MX), mx, mx://DOMAIN, or discard.", "via = \"smtp://192.0.2.25:25\""),
     key("route", "tls", Kind::Choice(&["off"]), "\"off\"", "STARTTLS is not there yet.", "tls = \"off\""),
-    key("route", "source", Kind::Text, "\"off\"", "The local address to send from.", "source = \"192.0.2.10\""),
+    key("route", "source", Kind::LocalAddresses, "[]", "Local addresses to send from, one of each family.", "source = [\"192.0.2.10\"]"),
     key("route", "hello", Kind::Text, "\"\"", "The name in EHLO; default: hostname.", "hello = \"out.example.org\""),
     key("route", "ip", Kind::Choice(&["any", "v4", "v6"]), "\"any\"", "Which addresses of the next hop are used.", "ip = \"v4\""),
     key("route", "without", Kind::Words(&["PIPELINING"]), "[]", "Extensions not used with this next hop.", "without = [\"PIPELINING\"]"),

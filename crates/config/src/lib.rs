@@ -23,6 +23,7 @@ pub use problem::{Problem, Problems};
 pub use settings::{Config, ListenerSettings, LogFormat, LogTarget, Reactor};
 
 use std::path::Path;
+use std::rc::Rc;
 
 /// Reads the configuration at `path`, with what it includes. `machine` is this machine's name, for
 /// the default of `hostname`.
@@ -32,6 +33,17 @@ use std::path::Path;
 pub fn load(path: &Path, machine: Option<&str>) -> Result<Config, Problems> {
     let (files, problems) = source::read(path);
     source::with_documents(&files, problems, |documents, problems| {
+        settings::build(documents, machine, problems)
+    })
+}
+
+/// Reads a configuration that is in no file, called `name` in messages.
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn load_text(name: &Path, text: &str, machine: Option<&str>) -> Result<Config, Problems> {
+    let file = Rc::new(problem::File { path: name.into(), text: text.to_owned() });
+    source::with_documents(&[file], Vec::new(), |documents, problems| {
         settings::build(documents, machine, problems)
     })
 }

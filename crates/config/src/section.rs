@@ -5,7 +5,7 @@ use crate::problem::Problem;
 use crate::source::{Document, Text};
 use crate::value;
 use std::cell::RefCell;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,6 +16,16 @@ use toml::de::{DeTable, DeValue};
 pub(crate) struct Place {
     pub(crate) file: Option<Text>,
     pub(crate) span: Range<usize>,
+}
+
+impl Place {
+    /// The file's name and the line, from 1; empty and 0 where there is none.
+    pub(crate) fn file_and_line(&self) -> (String, usize) {
+        let Some(file) = &self.file else { return (String::new(), 0) };
+        let before = &file.text.as_bytes()[..self.span.start.min(file.text.len())];
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        (file.path.display().to_string(), line)
+    }
 }
 
 /// One section: `[name]` of all files, or one element of `[[name]]`.
@@ -340,13 +350,6 @@ impl<'a> Section<'a> {
 
     /// An address and port that can be switched off.
     pub(crate) fn optional_address(&self, name: &str) -> Option<SocketAddr> {
-        self.read(name, |text| {
-            if value::is_off(text) { Some(None) } else { text.parse().ok().map(Some) }
-        })
-    }
-
-    /// An address that can be switched off.
-    pub(crate) fn optional_ip(&self, name: &str) -> Option<IpAddr> {
         self.read(name, |text| {
             if value::is_off(text) { Some(None) } else { text.parse().ok().map(Some) }
         })

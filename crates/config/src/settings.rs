@@ -2,7 +2,7 @@
 
 use crate::problem::Problem;
 use crate::routes;
-use crate::section::{Place, Section};
+use crate::section::Section;
 use crate::source::Document;
 use ipnet::IpNet;
 use policy::{DomainPattern, Rate};
@@ -169,7 +169,8 @@ fn listeners(elements: &[Section<'_>], top: &Section<'_>) -> Vec<ListenerSetting
         let written = element.text("name");
         let first = addresses.first().map(ToString::to_string).unwrap_or_default();
         let name = if written.is_empty() { first } else { written };
-        let place = place_text(&element.place);
+        let (file, line) = element.place.file_and_line();
+        let place = format!("{file}:{line}");
         if let Some(twin) = all.iter().find(|other| other.name == name) {
             let message = format!("two listeners are called `{name}`; the other: {}", twin.place);
             element.report(&element.place, message, "give each a name of its own");
@@ -177,12 +178,6 @@ fn listeners(elements: &[Section<'_>], top: &Section<'_>) -> Vec<ListenerSetting
         all.push(ListenerSettings { name, addresses, place });
     }
     all
-}
-
-/// `file:line`.
-pub(crate) fn place_text(place: &Place) -> String {
-    let (file, span) = (place.file.clone(), place.span.clone());
-    Problem { file, span, message: String::new(), help: String::new() }.place()
 }
 
 fn server_options(smtp: &Section<'_>, limits: &Section<'_>, hostname: &str) -> server::Options {

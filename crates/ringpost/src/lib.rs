@@ -1,1 +1,16 @@
-//! ringpost
+//! The relay, assembled: configuration, threads, sockets and commands.
+//!
+//! For: putting the rooms together, in the order in which a relay starts, and the command line.
+//! Never here: what a room decides.
+//! Start reading at [`serve`], which reads like a table of contents.
+#![forbid(unsafe_code)]
+
+pub mod check;
+pub mod cli;
+pub mod exit;
+pub mod operate;
+pub mod relay;
+pub mod serve;
+mod shard;
+mod show;
+mod startup;
