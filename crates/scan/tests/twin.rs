@@ -1,6 +1,7 @@
 //! The scanner against a naive twin, over every way to cut the bytes.
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use scan::{BodyScanner, Scanned, StrayByte};
 
 /// What is known about a body once all its bytes have been scanned.
@@ -99,7 +100,11 @@ fn bodies() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(3),
+        ..ProptestConfig::with_cases(512)
+    })]
 
     #[test]
     fn whole_byte_by_byte_and_at_every_cut_the_scanner_agrees_with_its_twin(bytes in bodies()) {

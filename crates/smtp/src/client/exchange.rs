@@ -6,7 +6,7 @@
 //! one apart.
 
 use super::extensions::Extensions;
-use super::session::{Transaction, TransactionResult};
+use super::step::{Transaction, TransactionResult};
 use mail::{BodyKind, Outcome, Reason, Reply, UnixTime};
 use std::io::Write;
 

@@ -1,14 +1,20 @@
 //! The sending end.
 //!
-//! `session` holds the value and its loop, `exchange` the transaction under way with its two
+//! `session` holds the value and its loop, `answers` what follows from each reply, `exchange` the transaction under way with its two
 //! cursors, `replies` the codec of replies.
 
+mod answers;
 mod exchange;
 mod extensions;
 mod options;
 mod replies;
 mod session;
+mod step;
 
 pub use extensions::Extensions;
 pub use options::ClientOptions;
-pub use session::{ClientSession, ClientStep, Transaction, TransactionResult};
+pub use session::ClientSession;
+pub use step::{ClientStep, Transaction, TransactionResult};
+
+#[cfg(test)]
+mod noise;

@@ -1,11 +1,13 @@
 //! The session: replies and a body in, commands and outcomes out.
 
-use super::exchange::{Command, Exchange, Next};
+use super::answers::name;
+use super::exchange::{Command, Exchange};
 use super::extensions::Extensions;
 use super::options::ClientOptions;
 use super::replies::{self, Parsed};
+use super::step::{ClientStep, Transaction, TransactionResult};
 use crate::Hangup;
-use mail::{BodyKind, ForwardPath, Outcome, Reason, Reply, ReversePath};
+use mail::Reason;
 use std::mem;
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,52 +16,7 @@ use std::time::Duration;
 const QUIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What ends a body that ends with CRLF (RFC 5321 §4.1.1.4).
-const TERMINATOR: &[u8] = b".\r\n";
-
-/// What a [`ClientSession`] wants next.
-#[derive(Debug, PartialEq, Eq)]
-pub enum ClientStep {
-    /// Send what [`ClientSession::take_output`] gives, then call [`ClientSession::sent`].
-    Transmit,
-    /// Wait for bytes, then call [`ClientSession::receive`], or [`ClientSession::lost`].
-    Receive {
-        /// How long to wait.
-        within: Duration,
-    },
-    /// Call [`ClientSession::begin`] or [`ClientSession::quit`].
-    Ready,
-    /// Send the body, then call [`ClientSession::body_sent`] or one of its siblings.
-    SendBody,
-    /// A transaction is over.
-    Finished(TransactionResult),
-    /// Close. A reason is given when the session could not even begin: greeting or EHLO refused,
-    /// or the network.
-    Close(Option<Reason>),
-}
-
-/// A message to hand over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Transaction {
-    /// The path of MAIL.
-    pub reverse_path: ReversePath,
-    /// The paths of RCPT; at least one.
-    pub recipients: Vec<ForwardPath>,
-    /// Whether the content may have 8-bit bytes.
-    pub body: BodyKind,
-    /// The size of the message in bytes, for SIZE=.
-    pub bytes: u64,
-}
-
-/// What became of a transaction.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TransactionResult {
-    /// By recipient, in the order of the transaction. `not_before` is `UnixTime(0)`.
-    pub outcomes: Vec<Outcome>,
-    /// The end of data was sent, but no final reply came: the message may have arrived.
-    pub uncertain: bool,
-    /// The peer said 421 after it had taken messages: it wants fewer in a session, nothing failed.
-    pub session_limit: bool,
-}
+pub(super) const TERMINATOR: &[u8] = b".\r\n";
 
 /// One conversation with a next hop, from its greeting to the close; it carries many messages.
 ///
@@ -71,17 +28,17 @@ pub struct TransactionResult {
 /// Bytes may be given at any time: after a failed send, read what the peer had to say and pass it
 /// on before calling [`lost`](Self::lost), since its reply tells more than the failure does.
 pub struct ClientSession {
-    options: Rc<ClientOptions>,
-    extensions: Extensions,
-    state: State,
-    input: Vec<u8>,
-    output: Vec<u8>,
+    pub(super) options: Rc<ClientOptions>,
+    pub(super) extensions: Extensions,
+    pub(super) state: State,
+    pub(super) input: Vec<u8>,
+    pub(super) output: Vec<u8>,
     /// Transactions in which the peer has taken a message.
-    messages: u32,
+    pub(super) messages: u32,
 }
 
 /// Where a session is.
-enum State {
+pub(super) enum State {
     /// The greeting is awaited.
     Greeting,
     /// The reply to EHLO (LHLO), or to HELO, is awaited.
@@ -272,12 +229,10 @@ impl ClientSession {
     /// Reads as many replies as have come, and obeys them.
     fn read_replies(&mut self) {
         while !self.input.is_empty() {
-            match &self.state {
+            match &mut self.state {
                 State::Finished { then, .. } => {
                     // Nobody asked for more: the peer and we have lost step.
-                    if matches!(**then, State::Ready { .. }) {
-                        self.close_after_result();
-                    }
+                    **then = State::Closed(None);
                     return;
                 }
                 State::Ready { .. } => return self.close(None),
@@ -300,210 +255,8 @@ impl ClientSession {
         }
     }
 
-    fn close_after_result(&mut self) {
-        if let State::Finished { then, .. } = &mut self.state {
-            **then = State::Closed(None);
-        }
-    }
-
-    /// Obeys one reply.
-    fn replied(&mut self, reply: &Reply) {
-        match self.take_state() {
-            State::Greeting => self.greeted(reply),
-            State::Hello { extended } => self.hello_answered(extended, reply),
-            State::Envelope(exchange) => self.envelope_answered(exchange, reply),
-            State::Body(exchange) => self.answered_early(exchange, reply),
-            State::EndOfData { exchange, early } => self.end_answered(exchange, early, reply),
-            State::Quitting => self.close(None),
-            State::Ready { .. } | State::Finished { .. } | State::Closed(_) => {
-                unreachable!("no reply is read there")
-            }
-        }
-    }
-
-    /// RFC 5321 §3.1: 220, or the session is not for us.
-    fn greeted(&mut self, reply: &Reply) {
-        if reply.code == 220 {
-            self.say_hello(true);
-        } else {
-            self.refuse_to_begin(reply);
-        }
-    }
-
-    /// RFC 5321 §3.2: who does not know EHLO may know HELO. LMTP has no such way back.
-    fn hello_answered(&mut self, extended: bool, reply: &Reply) {
-        if reply.is_positive() {
-            if extended {
-                self.extensions = Extensions::parse(&reply.text);
-            }
-            self.state = State::Ready { reset: false };
-        } else if extended && reply.is_permanent() && reply.code != 521 && !self.options.lmtp {
-            self.say_hello(false);
-        } else {
-            self.refuse_to_begin(reply);
-        }
-    }
-
-    fn say_hello(&mut self, extended: bool) {
-        let verb = self.hello_verb(extended);
-        self.output.extend_from_slice(format!("{verb} {}\r\n", self.options.hello).as_bytes());
-        self.state = State::Hello { extended };
-    }
-
-    fn hello_verb(&self, extended: bool) -> &'static str {
-        match (self.options.lmtp, extended) {
-            (true, _) => "LHLO",
-            (false, true) => "EHLO",
-            (false, false) => "HELO",
-        }
-    }
-
-    fn refuse_to_begin(&mut self, reply: &Reply) {
-        let reason = if reply.is_transient() || reply.is_permanent() {
-            Reason::Peer(reply.clone())
-        } else {
-            Reason::Network(format!("peer is out of step: {reply}"))
-        };
-        self.close(Some(reason));
-    }
-
-    fn envelope_answered(&mut self, mut exchange: Exchange, reply: &Reply) {
-        if reply.code == 421 {
-            return self.peer_closes(exchange, reply);
-        }
-        if exchange.is_caught_up() {
-            return self.refute(exchange, "replied to nothing", false);
-        }
-        let awaited = name(&exchange);
-        match exchange.answered(reply) {
-            Next::Go => self.go_on(exchange),
-            Next::Body => self.state = State::Body(exchange),
-            // LMTP has no reply to an end of data that concerns nobody (RFC 2033 §4.2).
-            Next::EmptyBody if self.options.lmtp => {
-                self.refute(exchange, "said 354 for nobody", false);
-            }
-            Next::EmptyBody => {
-                self.output.extend_from_slice(TERMINATOR);
-                self.state = State::EndOfData { exchange, early: false };
-            }
-            Next::Finished => {
-                let reset = exchange.is_open();
-                self.finish(exchange, State::Ready { reset });
-            }
-            Next::OutOfStep => {
-                let what = format!("replied to {awaited} with {reply}");
-                self.refute(exchange, &what, false);
-            }
-        }
-    }
-
-    /// Writes the next commands, once the last ones are answered.
-    fn go_on(&mut self, mut exchange: Exchange) {
-        // A reply that is here before its command is read as such by the next turn.
-        if exchange.is_caught_up() && self.input.is_empty() {
-            let pipelining = self.pipelines();
-            exchange.write_group(&mut self.output, &self.extensions, pipelining);
-        }
-        self.state = State::Envelope(exchange);
-    }
-
-    /// A reply while the body is being sent: a refusal is final, since we cannot end the body
-    /// without giving it; anything else was not asked for.
-    fn answered_early(&mut self, mut exchange: Exchange, reply: &Reply) {
-        if reply.is_positive() || reply.code < 400 {
-            return self.refute(exchange, "replied before the end of data", false);
-        }
-        exchange.decide_rest(reply);
-        self.finish(exchange, State::Closed(None));
-    }
-
-    fn end_answered(&mut self, mut exchange: Exchange, early: bool, reply: &Reply) {
-        let refused = reply.is_transient() || reply.is_permanent();
-        if !refused && (early || !reply.is_positive()) {
-            return self.refute(exchange, &format!("ended the message with {reply}"), true);
-        }
-        if reply.is_positive() && !exchange.is_decided() {
-            self.messages = self.messages.saturating_add(1);
-        }
-        if self.options.lmtp {
-            exchange.decide_next(reply);
-        } else {
-            exchange.decide_rest(reply);
-        }
-        if reply.code == 421 {
-            self.end_exchange(exchange, &Reason::Peer(reply.clone()), true);
-        } else if !exchange.is_decided() {
-            self.state = State::EndOfData { exchange, early: false };
-        } else if early {
-            self.finish(exchange, State::Closed(None));
-        } else {
-            self.finish(exchange, State::Ready { reset: false });
-        }
-    }
-
-    /// RFC 5321 §3.8: 421 may answer any command; the peer closes behind it.
-    fn peer_closes(&mut self, exchange: Exchange, reply: &Reply) {
-        let mut result = exchange.into_result(&Reason::Peer(reply.clone()), false);
-        result.session_limit = self.messages > 0;
-        self.output.clear();
-        self.state = State::Finished { result, then: Box::new(State::Closed(None)) };
-    }
-
-    /// Garbage, in whatever state.
-    fn out_of_step(&mut self, what: &str) {
-        match self.take_state() {
-            State::Envelope(exchange) | State::Body(exchange) => {
-                self.refute(exchange, what, false);
-            }
-            State::EndOfData { exchange, .. } => self.refute(exchange, what, true),
-            State::Greeting | State::Hello { .. } => {
-                self.close(Some(Reason::Network(format!("peer {what}"))));
-            }
-            State::Ready { .. } | State::Quitting => self.close(None),
-            state @ (State::Finished { .. } | State::Closed(_)) => self.state = state,
-        }
-    }
-
-    /// The peer is out of step: nothing it says can be matched to what we said.
-    fn refute(&mut self, exchange: Exchange, what: &str, uncertain: bool) {
-        self.end_exchange(exchange, &Reason::Network(format!("peer {what}")), uncertain);
-    }
-
-    /// Ends a transaction and the session; who is open is deferred.
-    fn end_exchange(&mut self, exchange: Exchange, reason: &Reason, uncertain: bool) {
-        self.output.clear();
-        let result = exchange.into_result(reason, uncertain);
-        self.state = State::Finished { result, then: Box::new(State::Closed(None)) };
-    }
-
-    /// Ends a transaction in which every recipient has an outcome.
-    fn finish(&mut self, exchange: Exchange, then: State) {
-        assert!(exchange.is_decided(), "a recipient has no outcome");
-        let result = exchange.into_result(&Reason::Local(String::new()), false);
-        self.state = State::Finished { result, then: Box::new(then) };
-    }
-
-    fn close(&mut self, reason: Option<Reason>) {
-        self.output.clear();
-        self.state = State::Closed(reason);
-    }
-
-    fn pipelines(&self) -> bool {
-        self.options.pipelining && self.extensions.pipelining
-    }
-
     /// The state, to make the next one of; it is put back before anything else happens.
-    fn take_state(&mut self) -> State {
+    pub(super) fn take_state(&mut self) -> State {
         mem::replace(&mut self.state, State::Closed(None))
-    }
-}
-
-/// The awaited command, for people.
-fn name(exchange: &Exchange) -> &'static str {
-    match exchange.awaited() {
-        Command::Reset => "RSET",
-        Command::Mail => "MAIL",
-        Command::Recipient(_) => "RCPT",
-        Command::Data => "DATA",
     }
 }

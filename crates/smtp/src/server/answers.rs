@@ -1,12 +1,13 @@
 //! What follows from verdicts, from the end of a body, and from commits.
 
-use super::session::{Accepted, CommitRefusal, ServerSession};
+use super::session::ServerSession;
 use super::state::{Hello, Pending, State, Transaction};
+use super::step::{Accepted, CommitRefusal};
 use crate::{Verb, reply};
 use mail::{Envelope, MessageId, Origin, Protocol, Reply, UnixTime, Verdict};
 
 impl ServerSession {
-    /// The verdict after [`Step::Decide`](super::Step::Decide). Panics when none was asked for.
+    /// The verdict after [`Step::Decide`](crate::Step::Decide). Panics when none was asked for.
     pub fn answer(&mut self, verdict: Verdict) {
         match self.take_state() {
             State::Deciding(pending) => match verdict {
@@ -121,7 +122,7 @@ impl ServerSession {
         }
     }
 
-    /// What became of the draft after [`Step::Commit`](super::Step::Commit). Panics without one.
+    /// What became of the draft after [`Step::Commit`](crate::Step::Commit). Panics without one.
     pub fn committed(&mut self, result: Result<MessageId, CommitRefusal>) {
         let hello = match self.take_state() {
             State::Committing(hello) => hello,

@@ -11,6 +11,11 @@ mod options;
 mod reception;
 mod session;
 mod state;
+mod step;
 
 pub use options::{ServerOptions, ServerPeer};
-pub use session::{Accepted, CommitRefusal, ServerSession, Step};
+pub use session::ServerSession;
+pub use step::{Accepted, CommitRefusal, Step};
+
+#[cfg(test)]
+mod noise;

@@ -2,9 +2,10 @@
 
 use super::options::{ServerOptions, ServerPeer};
 use super::state::{Pending, State};
+use super::step::{Accepted, Step};
 use crate::tally::Tally;
 use crate::{Hangup, Verb, reply};
-use mail::{Envelope, Question, Reply};
+use mail::{Question, Reply};
 use std::mem;
 use std::ops::Range;
 use std::rc::Rc;
@@ -12,57 +13,14 @@ use std::time::Duration;
 
 /// A command line may have this many bytes before its LF. RFC 5321 §4.5.3.1.4 asks for 512, and
 /// extensions for more; what clients send is far below this.
-const LINE_BYTES_MAX: usize = 2048;
+pub(super) const LINE_BYTES_MAX: usize = 2048;
 
 /// A line is dropped up to this length; whoever goes on behind it is not talking to us.
-const DROPPED_BYTES_MAX: usize = 64 << 10;
+pub(super) const DROPPED_BYTES_MAX: usize = 64 << 10;
 
 /// Replies to pipelined commands are sent once there are this many bytes of them, so that a flood
 /// of commands does not make one of replies in memory.
-const OUTPUT_BYTES_MAX: usize = 16 << 10;
-
-/// What a [`ServerSession`] wants next. Ask again until it says [`Step::Receive`] or
-/// [`Step::Close`].
-#[derive(Debug, PartialEq, Eq)]
-pub enum Step<'a> {
-    /// Send what [`ServerSession::take_output`] gives, then call [`ServerSession::sent`].
-    Transmit,
-    /// Wait for bytes, then call [`ServerSession::receive`], or [`ServerSession::lost`].
-    Receive {
-        /// How long to wait.
-        within: Duration,
-    },
-    /// Decide, then call [`ServerSession::answer`].
-    Decide(Question),
-    /// Append these bytes to the draft: wire form, dot-stuffed as received, without the terminator.
-    Body(&'a [u8]),
-    /// Throw the draft away.
-    Discard,
-    /// Make the draft durable, then call [`ServerSession::committed`].
-    Commit(Accepted),
-    /// Close, lingering.
-    Close,
-}
-
-/// A message whose end has been seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Accepted {
-    /// Its envelope; `origin.arrived` is `UnixTime(0)`, which the corridor fills in.
-    pub envelope: Envelope,
-    /// Wire bytes of the body, the line of the terminator not counted.
-    pub bytes: u64,
-    /// How many of its lines begin with a dot on the wire.
-    pub stuffed_lines: u64,
-}
-
-/// Why a draft did not become a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CommitRefusal {
-    /// No room on disk or in the queue: 452 4.3.1.
-    Full,
-    /// The write failed: 451 4.3.0.
-    Failed,
-}
+pub(super) const OUTPUT_BYTES_MAX: usize = 16 << 10;
 
 /// One client's conversation with us, from the greeting to the close.
 ///
@@ -79,9 +37,9 @@ pub struct ServerSession {
     pub(super) peer: ServerPeer,
     pub(super) state: State,
     /// What was received; the first `taken` bytes are used up.
-    input: Vec<u8>,
-    taken: usize,
-    output: Vec<u8>,
+    pub(super) input: Vec<u8>,
+    pub(super) taken: usize,
+    pub(super) output: Vec<u8>,
     /// Bytes so far of a command line that is too long and being dropped; 0 when none is.
     dropped: usize,
     /// The client's wrong or refused commands since the last accepted message.

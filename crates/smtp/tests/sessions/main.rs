@@ -1,7 +1,9 @@
-//! Both sessions, played from outside: by dialogues, by each other, and by noise.
+//! Both sessions, played from outside: by dialogues, by each other, and by smugglers.
 #![forbid(unsafe_code)]
 
 mod client;
 mod dialogue;
+mod pair;
 mod server;
+mod smuggling;
 mod stage;
