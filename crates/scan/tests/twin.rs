@@ -118,7 +118,10 @@ proptest! {
     }
 
     #[test]
-    fn any_chunking_gives_the_same(bytes in bodies(), mut cuts in prop::collection::vec(0usize..400, 0..8)) {
+    fn any_chunking_gives_the_same(
+        bytes in bodies(),
+        mut cuts in prop::collection::vec(0usize..400, 0..8),
+    ) {
         cuts.retain(|&cut| cut < bytes.len());
         cuts.sort_unstable();
         prop_assert_eq!(scanned(&bytes, &cuts), naive(&bytes));

@@ -1,7 +1,7 @@
 //! The sending end.
 //!
-//! `session` holds the value and its loop, `answers` what follows from each reply, `exchange` the transaction under way with its two
-//! cursors, `replies` the codec of replies.
+//! `session` holds the value and its loop, `answers` what follows from each reply, `exchange` the
+//! transaction under way with its two cursors, `replies` the codec of replies.
 
 mod answers;
 mod exchange;

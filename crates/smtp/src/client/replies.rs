@@ -5,8 +5,8 @@
 
 use mail::{EnhancedStatus, Reply};
 
-/// A reply longer than this is none: RFC 5321 §4.5.3.1.5 gives 512 bytes to a line, and the longest
-/// EHLO replies and policy texts in use have a few thousand.
+/// A reply longer than this is none: RFC 5321 §4.5.3.1.5 gives 512 bytes to a line, and the
+/// longest EHLO replies and policy texts in use have a few thousand.
 const REPLY_BYTES_MAX: usize = 16 << 10;
 
 /// What stands at the beginning of the input.

@@ -3,19 +3,19 @@
 use mail::{BodyKind, ForwardPath, Outcome, Reason, ReversePath};
 use std::time::Duration;
 
-/// What a [`ClientSession`](crate::ClientSession) wants next.
+/// What a `ClientSession` wants next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ClientStep {
-    /// Send what [`take_output`](crate::ClientSession::take_output) gives, then call [`sent`](crate::ClientSession::sent).
+    /// Send what `ClientSession::take_output` gives, then call `ClientSession::sent`.
     Transmit,
-    /// Wait for bytes, then call [`receive`](crate::ClientSession::receive), or [`lost`](crate::ClientSession::lost).
+    /// Wait for bytes, then call `ClientSession::receive`, or `ClientSession::lost`.
     Receive {
         /// How long to wait.
         within: Duration,
     },
-    /// Call [`begin`](crate::ClientSession::begin) or [`quit`](crate::ClientSession::quit).
+    /// Call `ClientSession::begin` or `ClientSession::quit`.
     Ready,
-    /// Send the body, then call [`body_sent`](crate::ClientSession::body_sent) or one of its siblings.
+    /// Send the body, then call `ClientSession::body_sent` or one of its siblings.
     SendBody,
     /// A transaction is over.
     Finished(TransactionResult),

@@ -3,24 +3,24 @@
 use mail::{Envelope, Question};
 use std::time::Duration;
 
-/// What a [`ServerSession`](crate::ServerSession) wants next. Ask again until it says [`Step::Receive`] or
+/// What a `ServerSession` wants next. Ask again until it says [`Step::Receive`] or
 /// [`Step::Close`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step<'a> {
-    /// Send what [`take_output`](crate::ServerSession::take_output) gives, then call [`sent`](crate::ServerSession::sent).
+    /// Send what `ServerSession::take_output` gives, then call `ServerSession::sent`.
     Transmit,
-    /// Wait for bytes, then call [`receive`](crate::ServerSession::receive), or [`lost`](crate::ServerSession::lost).
+    /// Wait for bytes, then call `ServerSession::receive`, or `ServerSession::lost`.
     Receive {
         /// How long to wait.
         within: Duration,
     },
-    /// Decide, then call [`answer`](crate::ServerSession::answer).
+    /// Decide, then call `ServerSession::answer`.
     Decide(Question),
     /// Append these bytes to the draft: wire form, dot-stuffed as received, without the terminator.
     Body(&'a [u8]),
     /// Throw the draft away.
     Discard,
-    /// Make the draft durable, then call [`committed`](crate::ServerSession::committed).
+    /// Make the draft durable, then call `ServerSession::committed`.
     Commit(Accepted),
     /// Close, lingering.
     Close,

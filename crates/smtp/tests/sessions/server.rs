@@ -1,6 +1,7 @@
 //! The dialogues of `dialogues/server`, each whole, byte by byte, and cut at every offset.
 //!
-//! Settings: `message_bytes`, `recipients`, `hops`, `errors`, `line_bytes`, `data_rate` with a number; `trusted`;
+//! Settings: `message_bytes`, `recipients`, `hops`, `errors`, `line_bytes`, `data_rate` with a
+//! number; `trusted`;
 //! `refuse WHAT CODE STATUS TEXT`, where WHAT is `connect`, a name said in HELO, or an address in
 //! brackets; `commit full` or `commit failed`, one for each commit that does not succeed.
 //! Events: `closed`, `timeout [WITHIN]`, `shutdown`, `drain`, `stress`, `waited SECONDS`.
