@@ -1,1 +1,19 @@
-//! delivery
+//! The delivering corridor: from a due message to what became of it.
+//!
+//! For: routes, the order of MX hosts, how many sessions a destination bears, and driving a
+//! `ClientSession`, step by step. Never here: the grammar of SMTP (`smtp`), when a message is tried
+//! again and who is told (`queue`), DNS (`lookup`), or anything about receiving.
+//! Start reading at `attempt.rs`, then [`Delivery`]; `destination.rs` and `mx.rs` are pure.
+#![forbid(unsafe_code)]
+
+mod destination;
+mod home;
+mod mx;
+mod options;
+mod route;
+mod routes;
+
+pub use home::HomeMessage;
+pub use options::Options;
+pub use route::{Extension, IpVersion, Pattern, Route, RouteError, Via};
+pub use routes::{ResolvedRoute, Routes, Target};
