@@ -1,5 +1,7 @@
 //! Taking messages.
 
+use crate::draft::HELD_BYTES;
+use crate::spool::NewMessage;
 use crate::{CommitError, Draft, Queue};
 use mail::{Envelope, MessageId};
 
@@ -19,12 +21,25 @@ pub enum Admission {
 impl Queue {
     /// Whether new messages are taken.
     pub fn admission(&self) -> Admission {
-        unimplemented!()
+        let log = self.own_log();
+        if self.failed() || log.stalled() {
+            return Admission::Failed;
+        }
+        if self.shared.books.borrow().schedule.len() >= self.shared.options.queue_messages {
+            return Admission::QueueFull;
+        }
+        let options = &self.shared.options;
+        let file_system = self.shared.file_system.get();
+        let reserve = options.spool_free.reserve(file_system.bytes, options.message_bytes);
+        if file_system.free < reserve || log.full() {
+            return Admission::DiskFull;
+        }
+        Admission::Open
     }
 
     /// Begins a message.
     pub fn draft(&self) -> Draft {
-        unimplemented!()
+        Draft::new(self.own_log().clone())
     }
 
     /// Makes a message durable and schedules it. `header` goes in front of the draft's bytes, in
@@ -35,12 +50,47 @@ impl Queue {
     /// As [`CommitError`] says.
     pub async fn commit(
         &self,
-        draft: Draft,
+        mut draft: Draft,
         envelope: Envelope,
         header: Vec<u8>,
         stuffed_lines: u64,
     ) -> Result<MessageId, CommitError> {
-        let _ = (draft, envelope, header, stuffed_lines);
-        unimplemented!()
+        // What does not fit into one record with its envelope is streamed before it.
+        if draft.held() + header.len() + envelope_bytes(&envelope) > HELD_BYTES {
+            draft.room().await?;
+        }
+        let id = draft.id();
+        let accepted = self.unix_time();
+        let message = NewMessage {
+            id,
+            envelope: &envelope,
+            header: &header,
+            chunks: draft.chunks(),
+            body: draft.rest(),
+            stuffed_lines,
+            accepted,
+            standings: &[],
+        };
+        let stored = self.own_log().append_message(&message).stored().await?;
+        self.insert(id, accepted, &envelope, &[], stored);
+        Ok(id)
     }
+}
+
+/// An upper bound for the bytes of an envelope on disk.
+fn envelope_bytes(envelope: &Envelope) -> usize {
+    /// Lengths and tags around each address, and the fixed fields.
+    const AROUND: usize = 16;
+    let address = |local_part: &str, domain: &str| local_part.len() + domain.len() + AROUND;
+    let recipients = envelope.recipients.iter().map(|recipient| match recipient {
+        mail::ForwardPath::Postmaster => AROUND,
+        mail::ForwardPath::Mailbox(to) => address(to.local_part(), to.domain().as_str()),
+    });
+    let from = match &envelope.reverse_path {
+        mail::ReversePath::Null => AROUND,
+        mail::ReversePath::Mailbox(from) => address(from.local_part(), from.domain().as_str()),
+    };
+    let origin = &envelope.origin;
+    let texts = origin.hello.len() + origin.listener.len() + origin.rule.len();
+    recipients.sum::<usize>() + from + texts + 8 * AROUND
 }

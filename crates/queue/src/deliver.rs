@@ -1,8 +1,13 @@
 //! Handing recipients out when they are due.
 
+use crate::schedule::{Handed, LegKey, MessageKey};
+use crate::spool::{Change, Stored};
 use crate::{LoadError, Loaded, Queue, Router};
 use mail::{MessageId, NextHop, UnixTime};
 use reactor::Instant;
+
+/// Messages that are routed anew between two looks at other work.
+const REROUTED_AT_ONCE: usize = 1_000;
 
 /// Recipients of one message at one next hop, handed out for an attempt. It must come back by
 /// [`Queue::settle`] or [`Queue::give_back`].
@@ -21,31 +26,52 @@ pub struct Ticket {
     pub accepted: UnixTime,
     /// When it is given up: an attempt must not begin its end of data later.
     pub expires: UnixTime,
+    pub(crate) leg: LegKey,
+    pub(crate) message: MessageKey,
 }
 
 impl Queue {
     /// Waits until messages became due, were inserted, given back, released or flushed since the
     /// last [`due`](Self::due), or until `by`. One task of a shard waits.
     pub async fn wait(&self, by: Instant) {
-        let _ = by;
-        unimplemented!()
+        loop {
+            let (now, wall) = (self.shared.reactor.now(), self.unix_time());
+            let next = self.next_due();
+            // Whatever has been due for longer was seen by `due`.
+            let ripe = next.is_some_and(|next| next <= wall);
+            if self.shared.changed.get() || ripe || now >= by {
+                return;
+            }
+            let until = next.map_or(by, |next| by.min(now + next.since(wall)));
+            self.shared.due.wait(until).await;
+        }
     }
 
     /// When the next message that is not yet due will be.
     pub fn next_due(&self) -> Option<UnixTime> {
-        unimplemented!()
+        self.shared.books.borrow().schedule.next_due()
     }
 
     /// Next hops with messages due, the longest due first, and how many each.
     pub fn due(&self, now: UnixTime) -> Vec<(NextHop, usize)> {
-        let _ = now;
-        unimplemented!()
+        self.shared.changed.set(false);
+        self.shared.books.borrow_mut().schedule.due(now)
     }
 
     /// The message that is longest due at `hop`; its recipients there are in flight then.
     pub fn take(&self, hop: &NextHop, now: UnixTime) -> Option<Ticket> {
-        let _ = (hop, now);
-        unimplemented!()
+        let mut books = self.shared.books.borrow_mut();
+        let Handed { leg, message, recipients, attempt } = books.schedule.take(hop, now)?;
+        Some(Ticket {
+            id: books.kept(message).id,
+            hop: hop.clone(),
+            recipients,
+            attempt,
+            accepted: books.schedule.accepted(message),
+            expires: books.schedule.expires(message),
+            leg,
+            message,
+        })
     }
 
     /// The message of a ticket: envelope, size, and its bytes piece by piece.
@@ -53,19 +79,66 @@ impl Queue {
     /// # Errors
     /// As [`LoadError`] says; nothing of the message may be sent then.
     pub async fn load(&self, ticket: &Ticket) -> Result<Loaded, LoadError> {
-        let _ = ticket;
-        unimplemented!()
+        self.load_message(ticket.message).await
+    }
+
+    /// Reads a message that is not over: from memory when it is there.
+    pub(crate) async fn load_message(&self, key: MessageKey) -> Result<Loaded, LoadError> {
+        let (log, position, pins) = {
+            let books = self.shared.books.borrow();
+            let kept = books.kept(key);
+            let log = self.log_of(kept.id).clone();
+            let Stored { position, hot, .. } = &kept.stored;
+            if let Some(hot) = hot {
+                return Ok(Loaded::new(log, hot.open(), Vec::new()));
+            }
+            let pins = log.pin(&kept.stored);
+            (log, *position, pins)
+        };
+        let opened = log.load(position).await?;
+        Ok(Loaded::new(log, opened, pins))
     }
 
     /// Takes a ticket back that was not attempted: it is due again as before.
     pub fn give_back(&self, ticket: Ticket) {
-        let _ = ticket;
-        unimplemented!()
+        let now = self.unix_time();
+        let removed = self.shared.books.borrow_mut().schedule.give_back(ticket.leg, now);
+        if !removed.is_empty() {
+            let changes = removed.into_iter().map(|one| (one, Change::Removed)).collect();
+            self.record(ticket.message, changes, Vec::new());
+        }
+        self.wake();
     }
 
-    /// Uses other routes from now on; what waits is routed anew.
+    /// Uses other routes from now on; what waits is routed anew, a few messages at a time.
     pub fn reroute(&self, router: Router) {
-        let _ = router;
-        unimplemented!()
+        self.shared.router.replace(router);
+        let queue = self.clone();
+        self.shared.reactor.spawn(async move {
+            let mut from = 0;
+            loop {
+                for _ in 0..REROUTED_AT_ONCE {
+                    let message = queue.shared.books.borrow().schedule.message_from(from);
+                    let Some(message) = message else {
+                        queue.wake();
+                        return;
+                    };
+                    from = message.index() + 1;
+                    queue.reroute_message(message);
+                }
+                queue.shared.reactor.yield_now().await;
+            }
+        });
+    }
+
+    pub(crate) fn reroute_message(&self, message: MessageKey) {
+        let router = self.shared.router.borrow().clone();
+        let now = self.unix_time();
+        let mut books = self.shared.books.borrow_mut();
+        let accepted = books.schedule.accepted(message);
+        let envelope = books.kept(message).envelope(accepted);
+        books.schedule.reroute(message, now, |recipient| {
+            router(&envelope, &envelope.recipients[recipient as usize])
+        });
     }
 }

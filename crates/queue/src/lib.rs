@@ -8,6 +8,7 @@
 
 mod accept;
 mod body;
+mod books;
 mod counters;
 mod deliver;
 mod draft;

@@ -38,7 +38,8 @@ impl Lock {
         }
         let path = directory.join("LOCK");
         let how = OpenHow { write: true, create: true, ..OpenHow::default() };
-        let file = reactor.open(&path, how).await.map_err(|error| OpenError::from_io(&path, error))?;
+        let file =
+            reactor.open(&path, how).await.map_err(|error| OpenError::from_io(&path, error))?;
         let deadline = reactor.now() + patience;
         let mut said = false;
         while !file.try_lock().await.map_err(|error| OpenError::from_io(&path, error))? {

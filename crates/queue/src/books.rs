@@ -1,0 +1,112 @@
+//! What is kept in memory of each queued message: its place in the schedule, and beside it what
+//! operators and reports need without a look at the disk.
+
+use crate::Retry;
+use crate::schedule::{MessageKey, Schedule};
+use crate::spool::{Standing, Stored};
+use mail::{BodyKind, Envelope, ForwardPath, MessageId, Origin, Protocol, ReversePath, UnixTime};
+use std::net::IpAddr;
+
+/// The schedule, and what is kept beside it under the same keys.
+pub(crate) struct Books {
+    pub(crate) schedule: Schedule,
+    kept: Vec<Option<Kept>>,
+}
+
+/// What is kept of a message. Its envelope is read again at each attempt.
+pub(crate) struct Kept {
+    pub(crate) id: MessageId,
+    /// The reverse-path without brackets; empty for the null path.
+    pub(crate) from: Box<str>,
+    /// Routes may ask for it.
+    client: Option<IpAddr>,
+    pub(crate) recipients: Box<[Addressee]>,
+    pub(crate) stored: Stored,
+    /// Recipients whose end is not on its way to the disk yet. With the last one the place of the
+    /// message is given back.
+    pub(crate) unrecorded: usize,
+}
+
+/// A recipient.
+pub(crate) struct Addressee {
+    /// The forward-path without brackets.
+    pub(crate) to: Box<str>,
+    /// Why the last attempt did not deliver it.
+    pub(crate) reason: Option<Box<str>>,
+}
+
+impl Books {
+    pub(crate) fn new(retry: Retry) -> Self {
+        Self { schedule: Schedule::new(retry), kept: Vec::new() }
+    }
+
+    pub(crate) fn keep(&mut self, key: MessageKey, kept: Kept) {
+        if self.kept.len() <= key.index() {
+            self.kept.resize_with(key.index() + 1, || None);
+        }
+        self.kept[key.index()] = Some(kept);
+    }
+
+    pub(crate) fn kept(&self, key: MessageKey) -> &Kept {
+        self.kept[key.index()].as_ref().expect("what is scheduled is kept")
+    }
+
+    pub(crate) fn kept_mut(&mut self, key: MessageKey) -> &mut Kept {
+        self.kept[key.index()].as_mut().expect("what is scheduled is kept")
+    }
+
+    /// Forgets a message that is over; its place on disk is for the caller to give back.
+    pub(crate) fn forget(&mut self, key: MessageKey) -> Stored {
+        self.schedule.forget(key);
+        self.kept[key.index()].take().expect("what is scheduled is kept").stored
+    }
+}
+
+impl Kept {
+    pub(crate) fn new(
+        id: MessageId,
+        envelope: &Envelope,
+        standings: &[Standing],
+        stored: Stored,
+    ) -> Self {
+        let recipients = envelope.recipients.iter().enumerate().map(|(index, recipient)| {
+            let reason = standings.get(index).and_then(|standing| standing.reason.clone());
+            Addressee { to: recipient.to_string().into(), reason }
+        });
+        let done = standings.iter().filter(|standing| standing.done).count();
+        Self {
+            id,
+            from: envelope.reverse_path.to_string().into(),
+            client: envelope.origin.address(),
+            recipients: recipients.collect(),
+            stored,
+            unrecorded: envelope.recipients.len() - done,
+        }
+    }
+
+    /// The envelope as far as it is in memory: enough to route by, and to report with when the disk
+    /// does not give the whole.
+    pub(crate) fn envelope(&self, accepted: UnixTime) -> Envelope {
+        let recipients = (0..).zip(&*self.recipients).map(|(one, _)| self.forward_path(one));
+        let recipients = recipients.collect();
+        Envelope {
+            reverse_path: ReversePath::parse(&self.from).unwrap_or(ReversePath::Null),
+            recipients,
+            body: BodyKind::default(),
+            origin: Origin {
+                client: self.client.map(|address| (address, 0).into()),
+                hello: "".into(),
+                listener: "".into(),
+                rule: "".into(),
+                protocol: Protocol::default(),
+                arrived: accepted,
+            },
+        }
+    }
+
+    /// The forward-path of a recipient.
+    pub(crate) fn forward_path(&self, recipient: u32) -> ForwardPath {
+        let text = &self.recipients[recipient as usize].to;
+        ForwardPath::parse(text).expect("a path that was parsed once parses again")
+    }
+}

@@ -1,0 +1,136 @@
+//! Legs in the order of their due times: in two rows at each next hop, and the hops by their first.
+
+use mail::{NextHop, UnixTime};
+use slab::Slab;
+use std::collections::{BTreeSet, HashMap};
+
+/// Which row of a hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Row {
+    /// Due.
+    Ready,
+    /// Not yet.
+    Later,
+}
+
+struct Hop {
+    name: NextHop,
+    /// Legs by due time, by [`Row`].
+    rows: [BTreeSet<(UnixTime, u32)>; 2],
+    /// Legs that go here, wherever they are; without one the hop is forgotten.
+    legs: u32,
+}
+
+/// The rows of all next hops.
+pub(super) struct Lanes {
+    hops: Slab<Hop>,
+    /// Only looked up, never iterated.
+    names: HashMap<NextHop, u32>,
+    /// Hops by the due time of their first leg, by [`Row`].
+    heads: [BTreeSet<(UnixTime, u32)>; 2],
+}
+
+impl Lanes {
+    pub(super) fn new() -> Self {
+        Self { hops: Slab::new(), names: HashMap::new(), heads: Default::default() }
+    }
+
+    /// The hop called `name`, perhaps new: [`attach`](Self::attach) a leg to it next.
+    pub(super) fn hop(&mut self, name: &NextHop) -> u32 {
+        if let Some(hop) = self.names.get(name) {
+            return *hop;
+        }
+        let hop = Hop { name: name.clone(), rows: Default::default(), legs: 0 };
+        let hop = super::index(self.hops.insert(hop));
+        self.names.insert(name.clone(), hop);
+        hop
+    }
+
+    pub(super) fn name(&self, hop: u32) -> &NextHop {
+        &self.hops[hop as usize].name
+    }
+
+    pub(super) fn attach(&mut self, hop: u32) {
+        self.hops[hop as usize].legs += 1;
+    }
+
+    /// Forgets the hop with its last leg.
+    pub(super) fn detach(&mut self, hop: u32) {
+        let one = &mut self.hops[hop as usize];
+        one.legs -= 1;
+        if one.legs == 0 {
+            let gone = self.hops.remove(hop as usize);
+            self.names.remove(&gone.name);
+        }
+    }
+
+    pub(super) fn insert(&mut self, row: Row, hop: u32, due: UnixTime, leg: u32) {
+        self.change(row, hop, |legs| assert!(legs.insert((due, leg)), "a leg was in its row"));
+    }
+
+    pub(super) fn remove(&mut self, row: Row, hop: u32, due: UnixTime, leg: u32) {
+        self.change(row, hop, |legs| assert!(legs.remove(&(due, leg)), "a leg was not in its row"));
+    }
+
+    /// Changes a row and keeps its head where it belongs.
+    fn change(&mut self, row: Row, hop: u32, work: impl FnOnce(&mut BTreeSet<(UnixTime, u32)>)) {
+        let legs = &mut self.hops[hop as usize].rows[row as usize];
+        let before = legs.first().map(|first| first.0);
+        work(legs);
+        let after = legs.first().map(|first| first.0);
+        if before == after {
+            return;
+        }
+        let heads = &mut self.heads[row as usize];
+        if let Some(due) = before {
+            heads.remove(&(due, hop));
+        }
+        if let Some(due) = after {
+            heads.insert((due, hop));
+        }
+    }
+
+    /// Takes the first leg out of the later rows if it is due by `now`.
+    pub(super) fn pop_later(&mut self, now: UnixTime) -> Option<(u32, UnixTime, u32)> {
+        let (due, hop) = *self.heads[Row::Later as usize].first()?;
+        if due > now {
+            return None;
+        }
+        let (due, leg) = *self.hops[hop as usize].rows[Row::Later as usize].first()?;
+        self.remove(Row::Later, hop, due, leg);
+        Some((hop, due, leg))
+    }
+
+    /// When the first leg of the later rows is due.
+    pub(super) fn first_later(&self) -> Option<UnixTime> {
+        self.heads[Row::Later as usize].first().map(|head| head.0)
+    }
+
+    /// The leg that is longest due at a hop.
+    pub(super) fn first_ready(&self, name: &NextHop) -> Option<(UnixTime, u32)> {
+        let hop = self.names.get(name)?;
+        self.hops[*hop as usize].rows[Row::Ready as usize].first().copied()
+    }
+
+    /// Hops with legs in the ready row, the longest due first.
+    pub(super) fn ready_hops(&self) -> Vec<(NextHop, usize)> {
+        let heads = self.heads[Row::Ready as usize].iter();
+        heads
+            .map(|(_, hop)| {
+                let hop = &self.hops[*hop as usize];
+                (hop.name.clone(), hop.rows[Row::Ready as usize].len())
+            })
+            .collect()
+    }
+
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.hops.iter().map(|(_, hop)| hop.rows[0].len() + hop.rows[1].len()).sum()
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        assert_eq!(self.hops.len(), self.names.len());
+        self.hops.len()
+    }
+}
