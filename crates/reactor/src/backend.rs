@@ -1,5 +1,6 @@
 //! Which kernel is used, and why not the ring.
 
+use crate::poll::PollKernel;
 use crate::reactor::{Backend, Options, Reactor};
 use crate::ring::{Refusal, RingKernel};
 use std::io;
@@ -41,8 +42,8 @@ fn ring(options: &Options) -> Result<Reactor, Fallback> {
     }
 }
 
-fn poll(_options: &Options) -> io::Result<Reactor> {
-    Err(io::ErrorKind::Unsupported.into())
+fn poll(options: &Options) -> io::Result<Reactor> {
+    Ok(Reactor::over(Box::new(PollKernel::new(options)?)))
 }
 
 /// /proc/sys/kernel/io_uring_disabled (6.6): 1 asks for a group or CAP_SYS_ADMIN, 2 refuses all.

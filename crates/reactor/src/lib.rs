@@ -20,6 +20,7 @@ mod executor;
 mod file;
 mod kernel;
 mod memory;
+mod poll;
 mod reactor;
 mod ring;
 mod signal;

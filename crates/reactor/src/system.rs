@@ -2,7 +2,7 @@
 
 use crate::kernel::Descriptor;
 use crate::time::Instant;
-use rustix::fd::{BorrowedFd, IntoRawFd, OwnedFd};
+use rustix::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use rustix::time::{ClockId, Timespec};
 use std::io;
@@ -108,6 +108,17 @@ pub(crate) fn shut_down(socket: Descriptor) -> i32 {
         Ok(()) => 0,
         Err(error) => -error.raw_os_error(),
     }
+}
+
+/// Another descriptor of the same file.
+pub(crate) fn duplicate(file: Descriptor) -> io::Result<OwnedFd> {
+    Ok(rustix::io::fcntl_dupfd_cloexec(borrow(file), 0)?)
+}
+
+/// Closes at once what no kernel knows.
+pub(crate) fn close(descriptor: Descriptor) {
+    // SAFETY: the caller owns it, and hands it over.
+    drop(unsafe { OwnedFd::from_raw_fd(descriptor) });
 }
 
 /// Adds to an eventfd.
