@@ -9,6 +9,13 @@ use mail::{EnhancedStatus, Reply};
 /// longest EHLO replies and policy texts in use have a few thousand.
 const REPLY_BYTES_MAX: usize = 16 << 10;
 
+/// So much of a line's text is kept. A reply goes into the spool, the log and a DSN, for each of
+/// perhaps a thousand recipients.
+const LINE_CHARS_MAX: usize = 512;
+
+/// Further lines are dropped once there is this much text.
+const TEXT_BYTES_MAX: usize = 4 << 10;
+
 /// What stands at the beginning of the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Parsed {
@@ -60,7 +67,8 @@ fn split(line: &[u8]) -> Option<(u16, bool, String)> {
         _ => return None,
     };
     let text = String::from_utf8_lossy(text);
-    Some((code, last, text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()))
+    let printable = |c: char| if c.is_control() { '?' } else { c };
+    Some((code, last, text.chars().take(LINE_CHARS_MAX).map(printable).collect()))
 }
 
 fn first_line_of_reply(code: u16, text: &str) -> Reply {
@@ -72,6 +80,9 @@ fn add_line(reply: &mut Reply, text: &str) {
     let (status, text) = without_status(reply.code, text);
     // Where lines disagree, the first one speaks for all.
     reply.status = reply.status.or(status);
+    if reply.text.len() > TEXT_BYTES_MAX {
+        return;
+    }
     let all = reply.text.to_mut();
     all.push('\n');
     all.push_str(text);
@@ -127,6 +138,14 @@ mod tests {
         for partial in ["", "250", "250 ok\r", "250-a\r\n", "250-a\r\n250"] {
             assert_eq!(parse(partial.as_bytes()), Parsed::Partial, "{partial:?}");
         }
+    }
+
+    #[test]
+    fn what_is_kept_of_a_reply_is_bounded() {
+        let line = format!("550 {}\r\n", "é".repeat(2000));
+        assert_eq!(reply(&line).text.chars().count(), LINE_CHARS_MAX);
+        let many = format!("{}550 last\r\n", "550-some words\r\n".repeat(1000));
+        assert!((TEXT_BYTES_MAX..TEXT_BYTES_MAX + 20).contains(&reply(&many).text.len()));
     }
 
     #[test]

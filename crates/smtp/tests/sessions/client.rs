@@ -142,7 +142,7 @@ impl Subject for Sender {
 
 #[test]
 fn every_dialogue_goes_as_written_however_it_is_cut() {
-    let dialogues = Dialogue::all("client");
+    let dialogues = Dialogue::all(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dialogues/client"));
     assert!(dialogues.len() >= 12, "only {} dialogues", dialogues.len());
     for dialogue in &dialogues {
         for joined in [false, true] {

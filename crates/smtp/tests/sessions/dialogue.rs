@@ -70,9 +70,8 @@ impl Dialogue {
 
     /// All dialogues of a directory, by name.
     pub(crate) fn all(directory: &str) -> Vec<Self> {
-        let path = format!("{}/tests/dialogues/{directory}", env!("CARGO_MANIFEST_DIR"));
-        let mut dialogues: Vec<Self> = std::fs::read_dir(&path)
-            .unwrap_or_else(|error| panic!("{path}: {error}"))
+        let mut dialogues: Vec<Self> = std::fs::read_dir(directory)
+            .unwrap_or_else(|error| panic!("{directory}: {error}"))
             .map(|entry| entry.expect("a readable directory").path())
             .filter(|path| path.extension().is_some_and(|extension| extension == "smtp"))
             .map(|path| {

@@ -160,7 +160,7 @@ impl Subject for Receiver {
 
 #[test]
 fn every_dialogue_goes_as_written_however_it_is_cut() {
-    let dialogues = Dialogue::all("server");
+    let dialogues = Dialogue::all(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dialogues/server"));
     assert!(dialogues.len() >= 25, "only {} dialogues", dialogues.len());
     for dialogue in &dialogues {
         let play = |cut| stage::play(dialogue, Side::Server, &mut receiver(dialogue), cut);
