@@ -1,151 +1,30 @@
 //! One log as the façade sees it.
 
-use super::{Extent, NewMessage, Outcomes, Standing};
-use crate::{CommitError, LoadError, OpenError};
-use mail::{Envelope, Journal, MessageId, UnixTime};
-use reactor::{Part, Reactor, SlabSlice};
+use super::fate::{Commit, Purpose};
+use super::layout::{BATCH_HEADER, BLOCK, FRAME, Frame, Generation};
+use super::plan::{Plan, STALL};
+use super::record::decode_message_of;
+use super::segments::Segments;
+use super::stored::{Finished, HotBudget, Opened, Piece, Pin, Position, Stored};
+use super::writer::Writer;
+use super::{Extent, NewMessage, Outcomes};
+use crate::{CommitError, LoadError};
+use mail::{Journal, MessageId};
+use reactor::{File, Instant, OpenHow, Reactor, Signal, Slab, SlabSlice};
+use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::path::Path;
+use std::io;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
 /// Names a segment within its log: `segment-XXXXXXXX` in hexadecimal, counted from 1, never reused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SegmentId(pub u32);
-
-/// Where a record lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position {
-    /// Which segment of the log.
-    pub segment: SegmentId,
-    /// Where its frame begins, in bytes from the start of the file.
-    pub offset: u32,
-    /// How long it is with its frame, in bytes.
-    pub bytes: u32,
-}
-
-/// Memory that hot bodies may keep, shared by the logs of a shard. Cloning shares it.
-#[derive(Clone, Debug)]
-pub struct HotBudget {}
-
-/// How a log is written.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// How many logs share the file system: the segment size follows.
-    pub logs: usize,
-    /// Bytes of a segment, instead of what the file system suggests (tests).
-    pub segment_bytes: Option<u32>,
-    /// What hot bodies may keep.
-    pub hot: HotBudget,
-}
-
-/// One directory `log-NN` and its writer. Cloning gives another handle to the same log.
-#[derive(Clone)]
-pub struct Log {}
-
-/// A record on its way to the disk. Dropping it changes nothing: the record becomes durable all the
-/// same. There is no deadline.
-#[must_use = "a record is not durable before its commit resolves"]
-pub struct Commit {}
-
-/// Where a message is stored. Neither `Copy` nor `Clone`: whoever holds it owns the place, and
-/// gives it back with the last outcome ([`Finished::Yes`]).
-#[derive(Debug)]
-pub struct Stored {
-    /// The accepting record.
-    pub position: Position,
-    /// Bytes of the header block and the body, in wire form.
-    pub size: u64,
-    /// Further segments that hold parts of the body.
-    pub(super) chunks: Option<Box<[SegmentId]>>,
-    /// The message in memory, while the budget has room for it. Set it to `None` to let go.
-    pub hot: Option<Hot>,
-}
-
-/// A message whose bytes are still in memory. Cloning is cheap.
-#[derive(Clone, Debug)]
-pub struct Hot {}
-
-/// Whether a message is over with the outcomes that are being appended.
-#[derive(Debug)]
-pub enum Finished {
-    /// Recipients are left.
-    No,
-    /// All are done: its place is free once these outcomes are durable.
-    Yes(Stored),
-}
-
-/// A part of a body that is durable before its message is. While it lives, its segment stays.
-#[derive(Debug)]
-pub struct Chunk {
-    /// Where it lies.
-    pub extent: Extent,
-    pub(super) pin: Pin,
-}
-
-/// Keeps a segment from being deleted while it lives.
-#[derive(Debug)]
-pub struct Pin {}
-
-/// A message, read and verified, its body still to be read piece by piece.
-#[derive(Debug)]
-pub struct Opened {
-    /// The envelope.
-    pub envelope: Rc<Envelope>,
-    /// The header block.
-    pub header: Part,
-    /// The body, in order.
-    pub pieces: Vec<Piece>,
-    /// Lines of the body that begin with a stuffed dot.
-    pub stuffed_lines: u64,
-    /// When it was accepted.
-    pub accepted: UnixTime,
-    /// Bytes of header block and body.
-    pub size: u64,
-}
-
-/// A piece of a body.
-#[derive(Clone, Debug)]
-pub enum Piece {
-    /// In memory.
-    Memory(SlabSlice),
-    /// On disk: [`Log::read`] it.
-    Disk(Extent),
-}
-
-/// A message found at start that is not over.
-#[derive(Debug)]
-pub struct Recovered {
-    /// Its id.
-    pub id: MessageId,
-    /// When it was accepted.
-    pub accepted: UnixTime,
-    /// Its envelope.
-    pub envelope: Envelope,
-    /// Where each of its recipients stands; as long as the envelope's list.
-    pub standings: Vec<Standing>,
-    /// Where it is stored.
-    pub stored: Stored,
-}
-
-/// What was found at start.
-#[derive(Debug, Default)]
-pub struct Recovery {
-    /// Messages that are not over, in the order of their ids.
-    pub messages: Vec<Recovered>,
-    /// Segments found.
-    pub segments: u64,
-    /// Records and batches that were durable and no longer verify; each is journalled.
-    pub damaged: u64,
-    /// Bytes of batches that were never answered, dropped.
-    pub torn_bytes: u64,
-    /// Whether a 250 survives a crash of the machine on this file system.
-    pub durable: bool,
-}
+pub(crate) struct SegmentId(pub u32);
 
 /// One batch that became durable.
 #[derive(Clone, Copy, Debug)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// From the submission of its write to its end.
     pub took: Duration,
     /// Messages in it.
@@ -154,186 +33,351 @@ pub struct Sample {
 
 /// What a log has done and holds.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Counters {
-    /// Messages that became durable since the start.
-    pub messages: u64,
-    /// Batches that became durable since the start.
-    pub batches: u64,
-    /// Bytes of records and bodies that are needed.
+pub(crate) struct Counters {
+    /// Bytes of messages that are not over.
     pub live_bytes: u64,
-    /// Bytes of records and bodies that are not, in segments that exist.
+    /// Bytes of everything else in segments that exist.
     pub dead_bytes: u64,
-    /// Bytes of segments that can still be written.
+    /// Bytes that can be written without another segment.
     pub free_bytes: u64,
     /// Writes and syncs that failed.
     pub failures: u64,
-    /// Records and batches that do not verify.
+    /// Records, batches and segments that do not verify.
     pub quarantined: u64,
-    /// Segments that exist.
-    pub segments: u64,
 }
 
-impl HotBudget {
-    /// A budget of `bytes`.
-    pub fn new(bytes: u64) -> Self {
-        let _ = bytes;
-        Self {}
-    }
+/// Running totals, kept where batches complete.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Totals {
+    pub(super) live_bytes: u64,
+    pub(super) failures: u64,
+    pub(super) quarantined: u64,
+}
+
+/// What the handles and the tasks of a log share.
+pub(super) struct Shared {
+    pub(super) reactor: Reactor,
+    pub(super) journal: Journal,
+    pub(super) directory: PathBuf,
+    pub(super) number: u16,
+    pub(super) start: u32,
+    pub(super) plan: Plan,
+    pub(super) hot: HotBudget,
+    pub(super) next_id: Cell<u64>,
+    pub(super) next_segment: Cell<u32>,
+    pub(super) segments: Rc<Segments>,
+    pub(super) writer: RefCell<Writer>,
+    /// Wakes the writer.
+    pub(super) write: Signal,
+    /// Wakes the preparer.
+    pub(super) prepare: Signal,
+    /// Wakes who waits for everything to be durable.
+    pub(super) idle: Signal,
+    pub(super) totals: Cell<Totals>,
+    pub(super) samples: RefCell<Vec<Sample>>,
+}
+
+/// One directory `log-NN` and its writer. Cloning gives another handle to the same log.
+///
+/// - *accepting*: [`next_id`](Self::next_id), [`append_chunk`](Self::append_chunk),
+///   [`append_message`](Self::append_message)
+/// - *delivering*: [`load`](Self::load), [`read`](Self::read), [`pin`](Self::pin),
+///   [`append_outcomes`](Self::append_outcomes)
+/// - *state*: [`failed`](Self::failed), [`full`](Self::full), [`stalled`](Self::stalled),
+///   [`counters`](Self::counters), [`take_samples`](Self::take_samples)
+///
+/// It is opened by [`recover`](Self::recover) (in `recovery.rs`).
+#[derive(Clone)]
+pub(crate) struct Log {
+    pub(super) shared: Rc<Shared>,
 }
 
 impl Log {
-    /// The numbers of the logs in a spool, in order; other names are no business of ours.
-    ///
-    /// # Errors
-    /// What the disk said.
-    pub async fn numbers(reactor: &Reactor, spool: &Path) -> Result<Vec<u16>, OpenError> {
-        let _ = (reactor, spool);
-        unimplemented!()
-    }
-
-    /// Opens log `number` of `spool`, which this process has [locked](crate::Lock): reads what is
-    /// there, opens a segment of its own that says where the earlier ones end, and starts the
-    /// writer's tasks. What it recovers may be acted upon.
-    ///
-    /// # Errors
-    /// As [`OpenError`] says.
-    pub async fn recover(
-        reactor: &Reactor,
-        spool: &Path,
-        number: u16,
-        options: Options,
-        journal: Journal,
-    ) -> Result<(Self, Recovery), OpenError> {
-        let _ = (reactor, spool, number, options, journal);
-        unimplemented!()
-    }
-
     /// The number NN of this log.
-    pub fn number(&self) -> u16 {
-        unimplemented!()
+    pub(crate) fn number(&self) -> u16 {
+        self.shared.number
     }
 
     /// A new message id; its start count is durable.
-    pub fn next_id(&self) -> MessageId {
-        unimplemented!()
+    pub(crate) fn next_id(&self) -> MessageId {
+        let sequence = self.shared.next_id.replace(self.shared.next_id.get() + 1);
+        MessageId::new(self.shared.number, self.shared.start, sequence)
     }
 
     /// The longest record, in bytes: what envelope and header block of a message, or its outcomes
-    /// and the DSN, may come to.
-    pub fn record_bytes_max(&self) -> usize {
-        unimplemented!()
+    /// and the DSN, may come to when each recipient counts for the longest path (320 bytes) and each
+    /// reason for 4 KiB.
+    pub(crate) fn record_bytes_max(&self) -> usize {
+        self.shared.plan.segment_bytes as usize / 2
     }
 
     /// Appends a message to the batch under construction.
-    pub fn append_message(&self, message: &NewMessage<'_>) -> Commit {
-        let _ = message;
-        unimplemented!()
+    pub(crate) fn append_message(&self, message: &NewMessage<'_>) -> Commit {
+        let shared = &self.shared;
+        if let Some(error) = self.refusal() {
+            return Commit::refused(error);
+        }
+        let bytes = message.record_bytes();
+        if bytes > self.record_bytes_max() {
+            return Commit::refused(CommitError::Full);
+        }
+        let mut batch = shared.open_batch(bytes + message.body.len());
+        let index = batch.add_message(message);
+        let fate = Rc::clone(&batch.fate);
+        drop(batch);
+        shared.appended(true);
+        Commit::riding(&fate, index, Purpose::Accept, message.chunk_segments())
     }
 
     /// Appends a part (at most 96 KiB) of the body of draft `id`, ahead of its message.
-    pub fn append_chunk(&self, id: MessageId, bytes: &[u8]) -> Commit {
-        let _ = (id, bytes);
-        unimplemented!()
+    pub(crate) fn append_chunk(&self, id: MessageId, bytes: &[u8]) -> Commit {
+        assert!(!bytes.is_empty() && bytes.len() <= 128 * 1024, "a chunk is 1 byte to 96 KiB");
+        if let Some(error) = self.refusal() {
+            return Commit::refused(error);
+        }
+        let mut batch = self.shared.open_batch(bytes.len() + FRAME + 16);
+        let index = batch.add_chunk(id, bytes);
+        let fate = Rc::clone(&batch.fate);
+        drop(batch);
+        self.shared.appended(true);
+        Commit::riding(&fate, index, Purpose::Accept, None)
+    }
+
+    fn refusal(&self) -> Option<CommitError> {
+        let writer = self.shared.writer.borrow();
+        match (writer.failed, writer.full) {
+            (true, _) => Some(CommitError::Failed),
+            (false, true) => Some(CommitError::Full),
+            (false, false) => None,
+        }
     }
 
     /// Appends outcomes, and the DSN that reports them, as one record. It rides in a batch within
     /// 2 ms; the commit may be dropped, or its [`stored`](Commit::stored) awaited for the DSN.
-    /// Outcomes are never refused for want of room: they wait.
-    pub fn append_outcomes(
+    /// Outcomes are never refused for want of room: they wait. Too long a record (see
+    /// [`record_bytes_max`](Self::record_bytes_max)) is `Full`, and then nothing of it is recorded.
+    pub(crate) fn append_outcomes(
         &self,
         outcomes: &Outcomes<'_>,
         dsn: Option<&NewMessage<'_>>,
         finished: Finished,
     ) -> Commit {
-        let _ = (outcomes, dsn, finished);
-        unimplemented!()
+        let shared = &self.shared;
+        if shared.writer.borrow().failed {
+            return Commit::refused(CommitError::Failed);
+        }
+        let dsn_bytes = dsn.map_or(0, |dsn| dsn.record_bytes() + dsn.body.len());
+        let bytes = outcomes.record_bytes() + dsn_bytes;
+        if bytes > self.record_bytes_max() {
+            return Commit::refused(CommitError::Full);
+        }
+        let mut batch = shared.open_batch(bytes);
+        let index = batch.add_outcomes(outcomes, dsn);
+        if let Finished::Yes(stored) = finished {
+            batch.finished.push(stored);
+        }
+        let fate = Rc::clone(&batch.fate);
+        drop(batch);
+        shared.appended(false);
+        let chunks = dsn.and_then(NewMessage::chunk_segments);
+        Commit::riding(&fate, index, Purpose::Settle, chunks)
     }
 
     /// Reads the record of a message.
     ///
     /// # Errors
     /// As [`LoadError`] says.
-    pub async fn load(&self, position: Position) -> Result<Opened, LoadError> {
-        let _ = position;
-        unimplemented!()
+    pub(crate) async fn load(&self, position: Position) -> Result<Opened, LoadError> {
+        let Position { segment, offset, bytes } = position;
+        let raw = self.shared.read(segment, offset, bytes).await?;
+        let record = raw.bytes();
+        let damaged = || self.shared.damaged(segment, offset);
+        let frame = Frame::read(record).map_err(|_| damaged())?;
+        if !frame.verifies(raw.generation, record) {
+            return Err(damaged());
+        }
+        let message = decode_message_of(record).map_err(|_| damaged())?;
+        let tail = (frame.body_bytes > 0).then_some(Extent {
+            segment,
+            offset: frame.body_at,
+            bytes: frame.body_bytes,
+            checksum: frame.body_checksum,
+        });
+        Ok(Opened::new(message, &raw.slab, raw.at, tail.into_iter().map(Piece::Disk)))
     }
 
     /// Reads and verifies an extent.
     ///
     /// # Errors
     /// As [`LoadError`] says.
-    pub async fn read(&self, extent: Extent) -> Result<SlabSlice, LoadError> {
-        let _ = extent;
-        unimplemented!()
+    pub(crate) async fn read(&self, extent: Extent) -> Result<SlabSlice, LoadError> {
+        let raw = self.shared.read(extent.segment, extent.offset, extent.bytes).await?;
+        if raw.generation.checksum(raw.bytes()) != extent.checksum {
+            return Err(self.shared.damaged(extent.segment, extent.offset));
+        }
+        Ok(SlabSlice::new(Rc::clone(&raw.slab), raw.at..raw.at + raw.length))
     }
 
     /// Keeps the segments of a message while the result lives (an attempt in flight).
-    pub fn pin(&self, stored: &Stored) -> Vec<Pin> {
-        let _ = stored;
-        unimplemented!()
+    pub(crate) fn pin(&self, stored: &Stored) -> Vec<Pin> {
+        let pin = |segment| Pin::new(&self.shared.segments, segment);
+        stored.segments().map(pin).collect()
     }
 
     /// Whether a write or sync has failed: the process must drain and exit 74.
-    pub fn failed(&self) -> bool {
-        unimplemented!()
+    pub(crate) fn failed(&self) -> bool {
+        self.shared.writer.borrow().failed
     }
 
     /// Whether there is no room for another segment: messages are refused, outcomes are not.
-    pub fn full(&self) -> bool {
-        unimplemented!()
+    pub(crate) fn full(&self) -> bool {
+        self.shared.writer.borrow().full
     }
 
     /// Whether some write has been in flight for over 30 s.
-    pub fn stalled(&self) -> bool {
-        unimplemented!()
+    pub(crate) fn stalled(&self) -> bool {
+        let oldest = self.shared.writer.borrow().oldest_flight();
+        oldest.is_some_and(|began| self.shared.reactor.now().since(began) > STALL)
     }
 
     /// Waits until everything appended so far is durable (or has failed).
-    pub async fn drain(&self) {
-        unimplemented!()
+    pub(crate) async fn drain(&self) {
+        let shared = &self.shared;
+        shared.writer.borrow_mut().draining += 1;
+        while !shared.writer.borrow().is_idle() {
+            shared.write.notify_one();
+            shared.idle.wait(Instant::NEVER).await;
+        }
+        shared.writer.borrow_mut().draining -= 1;
     }
 
     /// What it has done and holds.
-    pub fn counters(&self) -> Counters {
-        unimplemented!()
+    pub(crate) fn counters(&self) -> Counters {
+        let totals = self.shared.totals.get();
+        let file_bytes = self.shared.segments.file_bytes();
+        let free_bytes = self.shared.writer.borrow().free_bytes();
+        Counters {
+            live_bytes: totals.live_bytes,
+            dead_bytes: file_bytes.saturating_sub(totals.live_bytes + free_bytes),
+            free_bytes,
+            failures: totals.failures,
+            quarantined: totals.quarantined,
+        }
     }
 
     /// The batches since the last call, at most 4,096 of them.
-    pub fn take_samples(&self) -> Vec<Sample> {
-        unimplemented!()
+    pub(crate) fn take_samples(&self) -> Vec<Sample> {
+        std::mem::take(&mut self.shared.samples.borrow_mut())
     }
 }
 
-impl Commit {
-    /// Waits until the record is durable.
-    ///
-    /// # Errors
-    /// As [`CommitError`] says.
-    pub async fn done(self) -> Result<(), CommitError> {
-        unimplemented!()
-    }
+/// Bytes of a segment as they were read, not yet verified.
+struct Raw {
+    slab: Rc<Slab>,
+    at: usize,
+    length: usize,
+    generation: Generation,
+}
 
-    /// Waits until the message (or DSN) in the record is durable. Panics when there is none in it.
-    ///
-    /// # Errors
-    /// As [`CommitError`] says.
-    pub async fn stored(self) -> Result<Stored, CommitError> {
-        unimplemented!()
-    }
-
-    /// Waits until the chunk is durable. Panics when the record is none.
-    ///
-    /// # Errors
-    /// As [`CommitError`] says.
-    pub async fn chunk(self) -> Result<Chunk, CommitError> {
-        unimplemented!()
+impl Raw {
+    fn bytes(&self) -> &[u8] {
+        &self.slab.as_slice()[self.at..self.at + self.length]
     }
 }
 
-impl Hot {
-    /// The message, without a disk access.
-    pub fn open(&self) -> Opened {
-        unimplemented!()
+impl Shared {
+    /// Reads `bytes` at `offset`, in whole blocks as direct reads want it.
+    async fn read(&self, segment: SegmentId, offset: u32, bytes: u32) -> Result<Raw, LoadError> {
+        // Nobody deletes the segment while it is read.
+        let _pin = Pin::new(&self.segments, segment);
+        let Some((generation, file_bytes, _)) = self.segments.find(segment) else {
+            return Err(self.damaged(segment, offset));
+        };
+        let end = u64::from(offset) + u64::from(bytes);
+        if end > file_bytes {
+            return Err(self.damaged(segment, offset));
+        }
+        let failed = |error: io::Error| LoadError::Failed {
+            reason: format!("{}: {error}", self.path_of(segment).display()).into(),
+        };
+        let file = self.file(segment).await.map_err(failed)?;
+        let from = offset as usize / BLOCK * BLOCK;
+        let length = (end as usize).next_multiple_of(BLOCK) - from;
+        let slab = file.read(Slab::new(length), from as u64, length).await.map_err(failed)?;
+        let at = offset as usize - from;
+        if slab.len() < at + bytes as usize {
+            return Err(self.damaged(segment, offset));
+        }
+        Ok(Raw { slab: Rc::new(slab), at, length: bytes as usize, generation })
+    }
+
+    async fn file(&self, segment: SegmentId) -> io::Result<Rc<File>> {
+        if let Some((_, _, Some(file))) = self.segments.find(segment) {
+            return Ok(file);
+        }
+        let how = OpenHow { direct: self.plan.direct, ..OpenHow::default() };
+        let file = Rc::new(self.reactor.open(&self.path_of(segment), how).await?);
+        self.segments.keep_open(segment, &file);
+        Ok(file)
+    }
+
+    fn path_of(&self, segment: SegmentId) -> PathBuf {
+        super::prepare::path_of(&self.directory, segment)
+    }
+
+    fn damaged(&self, segment: SegmentId, offset: u32) -> LoadError {
+        let path = self.path_of(segment);
+        LoadError::Damaged { place: format!("{} at byte {offset}", path.display()).into() }
+    }
+
+    /// A message is over.
+    pub(super) fn release(&self, stored: &Stored) {
+        let mut totals = self.totals.get();
+        totals.live_bytes -= stored.size;
+        self.totals.set(totals);
+        for segment in stored.segments() {
+            self.segments.drop_live(segment);
+        }
+    }
+}
+
+/// Bytes of a record beside its texts: frame, numbers and their counts, rounded up.
+const RECORD_FIXED: usize = FRAME + BATCH_HEADER + 256;
+
+impl NewMessage<'_> {
+    /// At least the bytes of the record, without its body.
+    fn record_bytes(&self) -> usize {
+        let origin = &self.envelope.origin;
+        let origin = origin.hello.len() + origin.listener.len() + origin.rule.len();
+        let paths = (self.envelope.recipients.len() + 1) * 324;
+        let standings = self
+            .standings
+            .iter()
+            .map(|standing| 16 + standing.reason.as_ref().map_or(0, |reason| reason.len()));
+        let extents = self.chunks.len() * 16;
+        RECORD_FIXED + origin + paths + standings.sum::<usize>() + extents + self.header.len()
+    }
+
+    fn chunk_segments(&self) -> Option<Box<[SegmentId]>> {
+        if self.chunks.is_empty() {
+            return None;
+        }
+        Some(self.chunks.iter().map(|chunk| chunk.extent.segment).collect())
+    }
+}
+
+impl Outcomes<'_> {
+    fn record_bytes(&self) -> usize {
+        let changes = self.changes.iter().map(|(_, change)| change.bytes_max());
+        RECORD_FIXED + changes.sum::<usize>()
+    }
+}
+
+impl Stored {
+    /// The segments that it lies in, one for each part.
+    pub(super) fn segments(&self) -> impl Iterator<Item = SegmentId> + '_ {
+        let chunks = self.chunks.iter().flat_map(|chunks| chunks.iter().copied());
+        std::iter::once(self.position.segment).chain(chunks)
     }
 }
 

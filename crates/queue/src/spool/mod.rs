@@ -22,11 +22,26 @@
 //! log.append_outcomes(&last, Some(&dsn), Finished::Yes(stored)).stored().await
 //! ```
 
+mod batch;
+mod codec;
+mod fate;
+mod fold;
+mod layout;
 mod log;
+mod plan;
+mod prepare;
 mod record;
+mod recovery;
+mod scan;
+mod segments;
+mod stored;
+mod survey;
+mod tail;
+mod writer;
 
-pub use log::{
-    Chunk, Commit, Counters, Finished, Hot, HotBudget, Log, Opened, Options, Pin, Piece, Position,
-    Recovered, Recovery, Sample, SegmentId, Stored,
-};
-pub use record::{Change, Extent, NewMessage, Outcomes, Standing};
+pub(crate) use fate::Commit;
+pub(crate) use log::{Log, SegmentId};
+pub(crate) use plan::Options;
+pub(crate) use record::{Change, Extent, NewMessage, Outcomes, Standing};
+pub(crate) use recovery::Recovered;
+pub(crate) use stored::{Chunk, Finished, HotBudget, Opened, Piece, Pin, Stored};

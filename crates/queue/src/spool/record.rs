@@ -1,11 +1,15 @@
-//! What a record says, before it is bytes.
+//! What a record says, and its bytes.
 
+use super::codec::{Decoder, Encoder, Malformed};
+use super::layout::{FRAME, Frame};
 use super::{Chunk, SegmentId};
-use mail::{Envelope, MessageId, UnixTime};
+use mail::{BodyKind, Envelope, ForwardPath, MessageId, Origin, Protocol, ReversePath, UnixTime};
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 
 /// A run of bytes in a segment, with the checksum that they must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extent {
+pub(crate) struct Extent {
     /// Which segment of the log.
     pub segment: SegmentId,
     /// Where it begins, in bytes from the start of the file.
@@ -19,7 +23,7 @@ pub struct Extent {
 /// A message to be stored: its envelope and header block go into one record, its body lies in the
 /// chunks and behind the record.
 #[derive(Debug)]
-pub struct NewMessage<'a> {
+pub(crate) struct NewMessage<'a> {
     /// From [`Log::next_id`](super::Log::next_id) of the same log.
     pub id: MessageId,
     /// Who sends it to whom.
@@ -41,7 +45,7 @@ pub struct NewMessage<'a> {
 
 /// Where a recipient of a stored message stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub(crate) struct Standing {
     /// Nothing more will be done for it: delivered, bounced or removed.
     pub done: bool,
     /// Not to be tried until it is released.
@@ -56,7 +60,7 @@ pub struct Standing {
 
 /// What happened to one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+pub(crate) enum Change {
     /// The next hop has it.
     Delivered,
     /// Not now.
@@ -83,11 +87,329 @@ pub enum Change {
 
 /// What happened to some recipients of one message.
 #[derive(Clone, Copy, Debug)]
-pub struct Outcomes<'a> {
+pub(crate) struct Outcomes<'a> {
     /// The message.
     pub id: MessageId,
     /// The segment of its accepting record: this record lives at least as long as that segment.
     pub segment: SegmentId,
     /// Index of the recipient in the envelope, and its change.
     pub changes: &'a [(u32, Change)],
+}
+
+/// The kinds of records, as frames name them.
+pub(super) mod kind {
+    /// A message.
+    pub(crate) const MESSAGE: u8 = 1;
+    /// A part of a body, ahead of its message.
+    pub(crate) const CHUNK: u8 = 2;
+    /// Outcomes.
+    pub(crate) const OUTCOMES: u8 = 3;
+    /// Outcomes and the DSN that reports them.
+    pub(crate) const OUTCOMES_WITH_DSN: u8 = 4;
+}
+
+/// A reason is cut at this many bytes: eight lines of a reply at their longest (RFC 5321 §4.5.3.1.5).
+const REASON_BYTES_MAX: usize = 4096;
+
+/// A message as it is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct MessageRecord {
+    pub(super) id: MessageId,
+    pub(super) accepted: UnixTime,
+    pub(super) stuffed_lines: u64,
+    pub(super) size: u64,
+    pub(super) envelope: Envelope,
+    pub(super) chunks: Vec<Extent>,
+    pub(super) standings: Vec<Standing>,
+    /// Where the header block lies, in bytes from the beginning of the frame.
+    pub(super) header: Range<usize>,
+}
+
+/// Outcomes as they are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct OutcomesRecord {
+    pub(super) id: MessageId,
+    pub(super) changes: Vec<(u32, Change)>,
+}
+
+/// A record as it is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Record {
+    Message(MessageRecord),
+    Chunk,
+    Outcomes(OutcomesRecord, Option<MessageRecord>),
+}
+
+impl Record {
+    /// Reads the record at the beginning of `bytes`, which `frame` was read from and verified.
+    pub(super) fn decode(frame: &Frame, bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut decoder = Decoder::new(bytes.get(..frame.bytes()).ok_or(Malformed)?);
+        decoder.raw(FRAME)?;
+        let record = match frame.kind {
+            kind::MESSAGE => Self::Message(decode_message(&mut decoder)?),
+            kind::CHUNK => {
+                decode_id(&mut decoder)?;
+                Self::Chunk
+            }
+            kind::OUTCOMES => Self::Outcomes(decode_outcomes(&mut decoder)?, None),
+            kind::OUTCOMES_WITH_DSN => {
+                let outcomes = decode_outcomes(&mut decoder)?;
+                Self::Outcomes(outcomes, Some(decode_message(&mut decoder)?))
+            }
+            _ => return Err(Malformed),
+        };
+        decoder.end()?;
+        Ok(record)
+    }
+}
+
+/// The message, or the DSN, in the verified record at the beginning of `bytes`.
+pub(super) fn decode_message_of(bytes: &[u8]) -> Result<MessageRecord, Malformed> {
+    let frame = Frame::read(bytes)?;
+    match Record::decode(&frame, bytes)? {
+        Record::Message(message) | Record::Outcomes(_, Some(message)) => Ok(message),
+        Record::Chunk | Record::Outcomes(_, None) => Err(Malformed),
+    }
+}
+
+pub(super) fn encode_message(out: &mut Vec<u8>, message: &NewMessage<'_>, body_inside: bool) {
+    let mut out = Encoder::new(out);
+    out.u128(message.id.to_bits());
+    out.u64(message.accepted.0);
+    out.u64(message.stuffed_lines);
+    out.u64(message.size());
+    encode_envelope(&mut out, message.envelope);
+    out.count(message.chunks.len());
+    for Chunk { extent, .. } in message.chunks {
+        out.u32(extent.segment.0);
+        out.u32(extent.offset);
+        out.u32(extent.bytes);
+        out.u32(extent.checksum);
+    }
+    out.count(message.standings.len());
+    for standing in message.standings {
+        encode_standing(&mut out, standing);
+    }
+    let body: &[u8] = if body_inside { message.body } else { &[] };
+    out.count(message.header.len() + body.len());
+    out.raw(message.header);
+    out.raw(body);
+}
+
+impl NewMessage<'_> {
+    /// Bytes of the header block and the body.
+    pub(super) fn size(&self) -> u64 {
+        let chunks: u64 = self.chunks.iter().map(|chunk| u64::from(chunk.extent.bytes)).sum();
+        self.header.len() as u64 + chunks + self.body.len() as u64
+    }
+}
+
+fn decode_message(decoder: &mut Decoder<'_>) -> Result<MessageRecord, Malformed> {
+    let id = decode_id(decoder)?;
+    let accepted = UnixTime(decoder.u64()?);
+    let stuffed_lines = decoder.u64()?;
+    let size = decoder.u64()?;
+    let envelope = decode_envelope(decoder)?;
+    let mut chunks = Vec::with_capacity(decoder.clone().count(16)?);
+    for _ in 0..decoder.count(16)? {
+        chunks.push(Extent {
+            segment: SegmentId(decoder.u32()?),
+            offset: decoder.u32()?,
+            bytes: decoder.u32()?,
+            checksum: decoder.u32()?,
+        });
+    }
+    let mut standings = Vec::with_capacity(decoder.clone().count(14)?);
+    for _ in 0..decoder.count(14)? {
+        standings.push(decode_standing(decoder)?);
+    }
+    let length = decoder.count(1)?;
+    let begin = decoder.position();
+    decoder.raw(length)?;
+    let header = begin..begin + length;
+    Ok(MessageRecord { id, accepted, stuffed_lines, size, envelope, chunks, standings, header })
+}
+
+fn decode_id(decoder: &mut Decoder<'_>) -> Result<MessageId, Malformed> {
+    MessageId::from_bits(decoder.u128()?).ok_or(Malformed)
+}
+
+fn encode_envelope(out: &mut Encoder<'_>, envelope: &Envelope) {
+    let Envelope { reverse_path, recipients, body, origin } = envelope;
+    let Origin { client, hello, listener, rule, protocol, arrived } = origin;
+    out.u8(match body {
+        BodyKind::SevenBit => 0,
+        BodyKind::EightBitMime => 1,
+    });
+    out.u8(match protocol {
+        Protocol::Smtp => 0,
+        Protocol::Esmtp => 1,
+        Protocol::Local => 2,
+    });
+    match client {
+        None => out.u8(0),
+        Some(SocketAddr::V4(client)) => {
+            out.u8(4);
+            out.raw(&client.ip().octets());
+            out.u16(client.port());
+        }
+        Some(SocketAddr::V6(client)) => {
+            out.u8(6);
+            out.raw(&client.ip().octets());
+            out.u16(client.port());
+        }
+    }
+    out.u64(arrived.0);
+    for text in [hello, listener, rule] {
+        out.text(text, 1024);
+    }
+    out.shown(reverse_path);
+    out.count(recipients.len());
+    for recipient in recipients {
+        out.shown(recipient);
+    }
+}
+
+fn decode_envelope(decoder: &mut Decoder<'_>) -> Result<Envelope, Malformed> {
+    let body = match decoder.u8()? {
+        0 => BodyKind::SevenBit,
+        1 => BodyKind::EightBitMime,
+        _ => return Err(Malformed),
+    };
+    let protocol = match decoder.u8()? {
+        0 => Protocol::Smtp,
+        1 => Protocol::Esmtp,
+        2 => Protocol::Local,
+        _ => return Err(Malformed),
+    };
+    let client = decode_client(decoder)?;
+    let arrived = UnixTime(decoder.u64()?);
+    let hello = decoder.text()?.into();
+    let listener = decoder.text()?.into();
+    let rule = decoder.text()?.into();
+    let reverse_path = ReversePath::parse(decoder.text()?).map_err(|_| Malformed)?;
+    let count = decoder.count(2)?;
+    let mut recipients = Vec::with_capacity(count);
+    for _ in 0..count {
+        recipients.push(ForwardPath::parse(decoder.text()?).map_err(|_| Malformed)?);
+    }
+    let origin = Origin { client, hello, listener, rule, protocol, arrived };
+    Ok(Envelope { reverse_path, recipients, body, origin })
+}
+
+fn decode_client(decoder: &mut Decoder<'_>) -> Result<Option<SocketAddr>, Malformed> {
+    let address: IpAddr = match decoder.u8()? {
+        0 => return Ok(None),
+        4 => <[u8; 4]>::try_from(decoder.raw(4)?).expect("four bytes").into(),
+        6 => <[u8; 16]>::try_from(decoder.raw(16)?).expect("sixteen bytes").into(),
+        _ => return Err(Malformed),
+    };
+    Ok(Some(SocketAddr::new(address, decoder.u16()?)))
+}
+
+/// Bits of a standing's first byte.
+const DONE: u8 = 1;
+const HELD: u8 = 2;
+const WITH_REASON: u8 = 4;
+
+fn encode_standing(out: &mut Encoder<'_>, standing: &Standing) {
+    let Standing { done, held, attempts, next, reason } = standing;
+    let bit = |is: bool, bit: u8| if is { bit } else { 0 };
+    out.u8(bit(*done, DONE) | bit(*held, HELD) | bit(reason.is_some(), WITH_REASON));
+    out.u8(0);
+    out.u32(*attempts);
+    out.u64(next.0);
+    if let Some(reason) = reason {
+        out.text(reason, REASON_BYTES_MAX);
+    }
+}
+
+fn decode_standing(decoder: &mut Decoder<'_>) -> Result<Standing, Malformed> {
+    let flags = decoder.u8()?;
+    decoder.u8()?;
+    let attempts = decoder.u32()?;
+    let next = UnixTime(decoder.u64()?);
+    let reason = if flags & WITH_REASON != 0 { Some(Box::from(decoder.text()?)) } else { None };
+    Ok(Standing { done: flags & DONE != 0, held: flags & HELD != 0, attempts, next, reason })
+}
+
+pub(super) fn encode_outcomes(out: &mut Vec<u8>, outcomes: &Outcomes<'_>) {
+    let mut out = Encoder::new(out);
+    out.u128(outcomes.id.to_bits());
+    out.count(outcomes.changes.len());
+    for (recipient, change) in outcomes.changes {
+        out.u32(*recipient);
+        match change {
+            Change::Delivered => out.u8(1),
+            Change::Deferred { next, attempts, reason } => {
+                out.u8(2);
+                out.u64(next.0);
+                out.u32(*attempts);
+                out.text(reason, REASON_BYTES_MAX);
+            }
+            Change::Bounced => out.u8(3),
+            Change::Held => out.u8(4),
+            Change::Released { next } => {
+                out.u8(5);
+                out.u64(next.0);
+            }
+            Change::Removed => out.u8(6),
+        }
+    }
+}
+
+fn decode_outcomes(decoder: &mut Decoder<'_>) -> Result<OutcomesRecord, Malformed> {
+    let id = decode_id(decoder)?;
+    let count = decoder.count(5)?;
+    let mut changes = Vec::with_capacity(count);
+    for _ in 0..count {
+        let recipient = decoder.u32()?;
+        let change = match decoder.u8()? {
+            1 => Change::Delivered,
+            2 => {
+                let next = UnixTime(decoder.u64()?);
+                let attempts = decoder.u32()?;
+                Change::Deferred { next, attempts, reason: decoder.text()?.into() }
+            }
+            3 => Change::Bounced,
+            4 => Change::Held,
+            5 => Change::Released { next: UnixTime(decoder.u64()?) },
+            6 => Change::Removed,
+            _ => return Err(Malformed),
+        };
+        changes.push((recipient, change));
+    }
+    Ok(OutcomesRecord { id, changes })
+}
+
+impl Change {
+    /// At least the bytes that it takes in a record.
+    pub(super) fn bytes_max(&self) -> usize {
+        match self {
+            Self::Deferred { reason, .. } => 24 + reason.len().min(REASON_BYTES_MAX),
+            Self::Released { .. } => 16,
+            Self::Delivered | Self::Bounced | Self::Held | Self::Removed => 8,
+        }
+    }
+}
+
+impl Standing {
+    /// Takes in what happened.
+    pub(super) fn change(&mut self, change: Change) {
+        match change {
+            Change::Delivered | Change::Bounced | Change::Removed => {
+                *self = Self { done: true, ..Self::default() };
+            }
+            Change::Deferred { next, attempts, reason } => {
+                self.next = next;
+                self.attempts = attempts;
+                self.reason = Some(reason);
+            }
+            Change::Held => self.held = true,
+            Change::Released { next } => {
+                self.held = false;
+                self.next = next;
+            }
+        }
+    }
 }

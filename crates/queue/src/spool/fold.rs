@@ -1,0 +1,106 @@
+//! Folds records, in the order in which they were written, into the messages that are not over.
+//! Pure.
+
+use super::layout::Frame;
+use super::record::{MessageRecord, OutcomesRecord, Record};
+use super::scan::Scanned;
+use super::stored::{Position, Stored};
+use super::{Recovered, SegmentId, Standing};
+use mail::MessageId;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What has been folded so far.
+#[derive(Default)]
+pub(super) struct Fold {
+    /// By id, which is the order of acceptance within a log.
+    messages: BTreeMap<MessageId, Folded>,
+    /// For each segment, the segments whose messages its outcomes name.
+    pub(super) needs: BTreeMap<SegmentId, BTreeSet<SegmentId>>,
+}
+
+struct Folded {
+    record: MessageRecord,
+    position: Position,
+    standings: Vec<Standing>,
+}
+
+impl Fold {
+    /// Takes in the records of one batch of `segment`, whose bytes are `bytes`; gives the offsets of
+    /// records that verify and say nothing that we understand.
+    pub(super) fn take_in(
+        &mut self,
+        segment: SegmentId,
+        bytes: &[u8],
+        batch: &Scanned,
+    ) -> Vec<u32> {
+        let mut strange = Vec::new();
+        for (offset, frame) in &batch.records {
+            let position = Position { segment, offset: *offset, bytes: frame.bytes() as u32 };
+            if self.take_in_one(position, frame, &bytes[*offset as usize..]).is_none() {
+                strange.push(*offset);
+            }
+        }
+        strange
+    }
+
+    fn take_in_one(&mut self, position: Position, frame: &Frame, bytes: &[u8]) -> Option<()> {
+        match Record::decode(frame, bytes).ok()? {
+            Record::Message(message) => self.message(position, message),
+            Record::Chunk => {}
+            Record::Outcomes(outcomes, dsn) => {
+                self.outcomes(position.segment, outcomes);
+                if let Some(dsn) = dsn {
+                    self.message(position, dsn);
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// A copy of a message that comes later has its standings folded in, or is the same once more.
+    fn message(&mut self, position: Position, mut record: MessageRecord) {
+        let mut standings = std::mem::take(&mut record.standings);
+        let before = self.messages.remove(&record.id);
+        if let Some(before) = before.filter(|_| standings.is_empty()) {
+            standings = before.standings;
+        }
+        standings.resize(record.envelope.recipients.len(), Standing::default());
+        self.messages.insert(record.id, Folded { record, position, standings });
+    }
+
+    fn outcomes(&mut self, segment: SegmentId, outcomes: OutcomesRecord) {
+        // Unknown: the message's segment has gone, and this is a tombstone that may go too.
+        let Some(message) = self.messages.get_mut(&outcomes.id) else { return };
+        if message.position.segment != segment {
+            self.needs.entry(segment).or_default().insert(message.position.segment);
+        }
+        for (recipient, change) in outcomes.changes {
+            if let Some(standing) = message.standings.get_mut(recipient as usize) {
+                standing.change(change);
+            }
+        }
+        if message.standings.iter().all(|standing| standing.done) {
+            self.messages.remove(&outcomes.id);
+        }
+    }
+
+    /// The messages that are not over, in the order of their ids.
+    pub(super) fn into_messages(self) -> Vec<Recovered> {
+        self.messages.into_values().map(Folded::recovered).collect()
+    }
+}
+
+impl Folded {
+    fn recovered(self) -> Recovered {
+        let Self { record, position, standings } = self;
+        let chunks: Box<[SegmentId]> = record.chunks.iter().map(|chunk| chunk.segment).collect();
+        let chunks = (!chunks.is_empty()).then_some(chunks);
+        Recovered {
+            id: record.id,
+            accepted: record.accepted,
+            envelope: record.envelope,
+            standings,
+            stored: Stored { position, size: record.size, chunks, hot: None },
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Reads what lies in the directory of a log.
+
+use super::SegmentId;
+use super::layout::{BATCH_MAGIC, BLOCK, End, HeaderFound, SegmentHeader, VERSION};
+use super::plan::Plan;
+use super::prepare::path_of;
+use crate::OpenError;
+use reactor::{File, OpenHow, Reactor, Slab};
+use std::io;
+use std::path::Path;
+
+/// Segments are read in pieces of this size.
+const PIECE: usize = 1024 * 1024;
+
+/// A segment that was found.
+pub(super) struct Found {
+    pub(super) id: SegmentId,
+    pub(super) header: SegmentHeader,
+    /// Where the first batch lies.
+    pub(super) begin: usize,
+    pub(super) file_bytes: u64,
+    /// Where it ends, if a later header says so.
+    pub(super) end: Option<End>,
+}
+
+/// What lies in the directory.
+#[derive(Default)]
+pub(super) struct Survey {
+    /// In the order of their numbers.
+    pub(super) segments: Vec<Found>,
+    /// Segments whose header does not verify, though batches lie behind it, and their lengths.
+    pub(super) headless: Vec<(SegmentId, u64)>,
+    /// The highest number in use; zero: none.
+    pub(super) highest: u32,
+}
+
+impl Survey {
+    /// Looks at the headers of all segments in `directory`, and removes segments that were never
+    /// finished.
+    pub(super) async fn of(
+        reactor: &Reactor,
+        directory: &Path,
+        log: u16,
+        plan: &Plan,
+    ) -> Result<Self, OpenError> {
+        let failed = |error| OpenError::from_io(directory, error);
+        let mut survey = Self::default();
+        for name in reactor.read_directory(directory).await.map_err(failed)? {
+            let Some(id) = parse_name(&name) else { continue };
+            survey.highest = survey.highest.max(id.0);
+            let path = path_of(directory, id);
+            let at_path = |error| OpenError::from_io(&path, error);
+            let file = open(reactor, &path, plan).await.map_err(at_path)?;
+            let file_bytes = file.length().await.map_err(at_path)?;
+            match find_header(&file, file_bytes).await {
+                HeaderFound::Whole(header, begin) if header.segment == id && header.log == log => {
+                    survey.segments.push(Found { id, header, begin, file_bytes, end: None });
+                }
+                HeaderFound::TooNew(found) => {
+                    return Err(OpenError::TooNew { found, known: VERSION });
+                }
+                HeaderFound::Whole(..) | HeaderFound::Longer(_) | HeaderFound::None => {
+                    if looks_written(&read_whole(&file, file_bytes).await) {
+                        survey.headless.push((id, file_bytes));
+                    } else {
+                        // A batch is written only after the header is durable: nothing is lost.
+                        reactor.remove(&path).await.map_err(at_path)?;
+                    }
+                }
+            }
+        }
+        survey.segments.sort_by_key(|found| found.id);
+        survey.join_ends();
+        Ok(survey)
+    }
+
+    /// Tells each segment what later headers say of its end.
+    fn join_ends(&mut self) {
+        let ends: Vec<End> =
+            self.segments.iter().flat_map(|found| found.header.ends.iter().copied()).collect();
+        for end in ends {
+            let index = self.segments.binary_search_by_key(&end.segment, |found| found.id);
+            let Ok(index) = index else { continue };
+            let found = &mut self.segments[index];
+            if found.header.generation == end.generation {
+                // An end is final: all headers that name it say the same.
+                found.end.get_or_insert(end);
+            }
+        }
+    }
+
+    /// The last start of the log; zero when there was none.
+    pub(super) fn last_start(&self) -> u32 {
+        self.segments.iter().map(|found| found.header.start).max().unwrap_or(0)
+    }
+
+    /// The start count to go on with. Each start has made a segment, so that even where a header is
+    /// lost the count is no higher than the highest number.
+    pub(super) fn next_start(&self) -> u32 {
+        if self.headless.is_empty() { self.last_start() + 1 } else { self.highest + 1 }
+    }
+}
+
+/// `segment-0000002a` is 42.
+fn parse_name(name: &str) -> Option<SegmentId> {
+    let digits = name.strip_prefix("segment-").filter(|digits| digits.len() == 8)?;
+    let number = u32::from_str_radix(digits, 16).ok()?;
+    // Only the name that we would give it.
+    Some(SegmentId(number)).filter(|id| id.to_string() == name)
+}
+
+pub(super) async fn open(reactor: &Reactor, path: &Path, plan: &Plan) -> io::Result<File> {
+    reactor.open(path, OpenHow { direct: plan.direct, ..OpenHow::default() }).await
+}
+
+async fn find_header(file: &File, file_bytes: u64) -> HeaderFound {
+    let found = SegmentHeader::find(&read(file, file_bytes.min(BLOCK as u64)).await);
+    match found {
+        HeaderFound::Longer(bytes) if bytes as u64 <= file_bytes => {
+            SegmentHeader::find(&read(file, bytes as u64).await)
+        }
+        found => found,
+    }
+}
+
+/// Whether something like a batch lies at some block boundary.
+fn looks_written(bytes: &[u8]) -> bool {
+    bytes.chunks(BLOCK).any(|block| block.starts_with(BATCH_MAGIC))
+}
+
+/// All bytes of a segment.
+pub(super) async fn read_whole(file: &File, file_bytes: u64) -> Vec<u8> {
+    read(file, file_bytes).await
+}
+
+/// The first `length` bytes of a file. What the disk does not give reads as zeros, which verify as
+/// nothing: the loss is then found, and told, where it matters.
+async fn read(file: &File, length: u64) -> Vec<u8> {
+    let length = usize::try_from(length).expect("a segment fits the memory");
+    let mut bytes = Vec::with_capacity(length);
+    while bytes.len() < length {
+        let wanted = PIECE.min(length - bytes.len());
+        let before = bytes.len();
+        read_piece(file, wanted, PIECE, &mut bytes).await;
+        if bytes.len() < before + wanted {
+            bytes.truncate(before);
+            for _ in 0..wanted.div_ceil(BLOCK) {
+                read_piece(file, BLOCK.min(length - bytes.len()), BLOCK, &mut bytes).await;
+                let whole = bytes.len().next_multiple_of(BLOCK).min(length);
+                bytes.resize(whole, 0);
+            }
+        }
+    }
+    bytes
+}
+
+/// Appends up to `wanted` bytes of `file` to `bytes`, from where they end.
+async fn read_piece(file: &File, wanted: usize, capacity: usize, bytes: &mut Vec<u8>) {
+    let asked = wanted.next_multiple_of(BLOCK);
+    if let Ok(slab) = file.read(Slab::new(capacity), bytes.len() as u64, asked).await {
+        let slice = slab.as_slice();
+        bytes.extend_from_slice(&slice[..slice.len().min(wanted)]);
+    }
+}

@@ -1,0 +1,109 @@
+//! Where the log of a killed process ends. Pure.
+//!
+//! A 250 waits for its own write and every earlier one, so what was promised is a prefix of the
+//! batches by sequence. `durable_through` of the newest header says how much of it is certain; up
+//! to there a batch that does not verify is damage, behind it is the torn tail, which nobody was
+//! promised and which ends the log.
+
+use super::scan::Scanned;
+
+/// Walks the batches of the last start, in the order of segments and offsets.
+#[derive(Debug)]
+pub(super) struct Tail {
+    /// Every batch up to this was durable.
+    durable_through: u64,
+    /// The sequence of the last batch that belongs to the log; zero: none yet.
+    last: u64,
+    /// The torn tail has begun.
+    cut: bool,
+}
+
+impl Tail {
+    pub(super) fn new(durable_through: u64) -> Self {
+        Self { durable_through, last: 0, cut: false }
+    }
+
+    /// Whether the next batch belongs to the log.
+    pub(super) fn keeps(&mut self, batch: &Scanned) -> bool {
+        let sequence = batch.header.sequence;
+        // Batches that are missing may also have gone with a dead segment. They were durable, and
+        // outcomes were written after them, so that they lie at or below `durable_through`.
+        let hole = sequence > self.last + 1 && sequence - 1 > self.durable_through;
+        let torn = !batch.is_whole() && sequence > self.durable_through;
+        self.cut |= hole || torn;
+        if !self.cut {
+            self.last = sequence;
+        }
+        !self.cut
+    }
+}
+
+/// Finds the `durable_through` of the highest sequence, given the segments of the last start from
+/// the newest backwards. It is the highest, since neither ever falls.
+#[derive(Debug, Default)]
+pub(super) struct Horizon {
+    highest: u64,
+    durable_through: u64,
+}
+
+impl Horizon {
+    /// Takes in one segment; `true` when all batches of older ones are certain.
+    pub(super) fn take_in(&mut self, batches: &[Scanned]) -> bool {
+        for batch in batches {
+            if batch.header.sequence > self.highest {
+                self.highest = batch.header.sequence;
+                self.durable_through = batch.header.durable_through;
+            }
+        }
+        batches.iter().any(|batch| batch.header.sequence <= self.durable_through)
+    }
+
+    pub(super) fn durable_through(&self) -> u64 {
+        self.durable_through
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::layout::BatchHeader;
+
+    fn batch(sequence: u64, durable_through: u64, whole: bool) -> Scanned {
+        let header = BatchHeader {
+            sequence,
+            durable_through,
+            bytes: 4096,
+            record_bytes: 0,
+            records: 0,
+            seal: false,
+        };
+        let damage = if whole { vec![] } else { vec![1] };
+        Scanned { offset: 0, header, records: vec![], damage }
+    }
+
+    fn kept(durable_through: u64, batches: &[(u64, bool)]) -> Vec<u64> {
+        let mut tail = Tail::new(durable_through);
+        let batches = batches.iter().map(|(sequence, whole)| batch(*sequence, 0, *whole));
+        batches.filter(|one| tail.keeps(one)).map(|one| one.header.sequence).collect()
+    }
+
+    #[test]
+    fn behind_the_first_hole_above_the_horizon_nothing_is_kept() {
+        assert_eq!(kept(2, &[(1, true), (2, true), (3, true), (5, true), (6, true)]), [1, 2, 3]);
+        assert_eq!(kept(2, &[(1, true), (2, true), (3, false), (4, true)]), [1, 2]);
+        assert_eq!(kept(0, &[(2, true)]), []);
+    }
+
+    #[test]
+    fn damage_at_or_below_the_horizon_costs_only_itself() {
+        assert_eq!(kept(5, &[(1, true), (3, false), (6, true), (7, true)]), [1, 3, 6, 7]);
+    }
+
+    #[test]
+    fn the_horizon_is_the_newest_headers_word() {
+        let mut horizon = Horizon::default();
+        assert!(!horizon.take_in(&[batch(8, 6, true), batch(9, 7, true)]));
+        assert!(horizon.take_in(&[batch(6, 4, true), batch(7, 5, true)]));
+        assert_eq!(horizon.durable_through(), 7);
+    }
+}

@@ -1,0 +1,491 @@
+//! Group commit: which batch is written when, and what its end means.
+//!
+//! One task looks at the batches whenever something has happened, and starts writes; each write is
+//! a task of its own, which hands its result to [`Shared::landed`]. Nothing here waits but these.
+
+use super::SegmentId;
+use super::batch::{BATCH_BYTES_MAX, Batch};
+use super::fate::{Fate, Place};
+use super::layout::{BLOCK, BatchHeader, End, Generation};
+use super::log::{Sample, Shared};
+use super::plan::{QUIET_WAIT, RIPE_BYTES};
+use super::prepare::{Fresh, is_full};
+use super::stored::Pin;
+use crate::CommitError;
+use mail::{Event, EventKind, Field};
+use reactor::{File, Instant, Part, Slab, SlabSlice};
+use std::cell::RefMut;
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Samples kept until somebody takes them.
+const SAMPLES_MAX: usize = 4096;
+
+/// The segment that is being written.
+pub(super) struct Current {
+    pub(super) id: SegmentId,
+    pub(super) generation: Generation,
+    file: Rc<File>,
+    /// Where the next batch goes.
+    at: u32,
+    end: u32,
+}
+
+/// One write that has not been answered.
+struct Flight {
+    sequence: u64,
+    segment: SegmentId,
+    generation: Generation,
+    offset: u32,
+    began: Instant,
+    landed: bool,
+    /// `None`: a seal.
+    batch: Option<Batch>,
+    /// Keeps the segment.
+    _pin: Pin,
+}
+
+/// Batches on their way, in order: open, closed, in flight.
+pub(super) struct Writer {
+    open: Batch,
+    /// Closed batches that wait for their turn.
+    closed: VecDeque<Batch>,
+    flights: VecDeque<Flight>,
+    current: Option<Current>,
+    /// Prepared ahead.
+    pub(super) ready: Option<Fresh>,
+    next_sequence: u64,
+    durable_through: u64,
+    /// How long the last write took.
+    last_write: Duration,
+    /// A slab for small bodies.
+    spare: Option<Slab>,
+    /// A write found no room: nothing is started until all have landed.
+    retreating: bool,
+    /// Where segments end that were left without a seal; the next header says so.
+    pub(super) ends: Vec<End>,
+    /// How many wait for everything to be durable.
+    pub(super) draining: u32,
+    pub(super) failed: bool,
+    /// There was no room for another segment.
+    pub(super) full: bool,
+}
+
+/// What can be done now.
+enum Next {
+    Nothing,
+    Seal,
+    Roll,
+    Write(Batch),
+}
+
+impl Writer {
+    pub(super) fn new(fate: Rc<Fate>, first: Fresh) -> Self {
+        let mut writer = Self {
+            open: Batch::new(fate),
+            closed: VecDeque::new(),
+            flights: VecDeque::new(),
+            current: None,
+            ready: None,
+            next_sequence: 1,
+            durable_through: 0,
+            // Of the order of a good disk; the first write tells better.
+            last_write: Duration::from_millis(1),
+            spare: None,
+            retreating: false,
+            ends: Vec::new(),
+            draining: 0,
+            failed: false,
+            full: false,
+        };
+        writer.enter(first);
+        writer
+    }
+
+    fn enter(&mut self, fresh: Fresh) {
+        let Fresh { id, generation, file, begin, end } = fresh;
+        self.current = Some(Current { id, generation, file, at: begin, end });
+    }
+
+    /// Whether nothing is left to write.
+    pub(super) fn is_idle(&self) -> bool {
+        self.failed || (self.open.is_empty() && self.closed.is_empty() && self.flights.is_empty())
+    }
+
+    /// Since when the oldest write is in flight.
+    pub(super) fn oldest_flight(&self) -> Option<Instant> {
+        self.flights.front().map(|flight| flight.began)
+    }
+
+    /// Bytes that can still be written without another segment.
+    pub(super) fn free_bytes(&self) -> u64 {
+        let current = self.current.as_ref().map_or(0, |current| current.end - current.at);
+        let ready = self.ready.as_ref().map_or(0, |fresh| fresh.end - fresh.begin);
+        u64::from(current) + u64::from(ready)
+    }
+
+    /// When the open batch will be due, if nothing else happens.
+    fn open_due(&self) -> Instant {
+        let waiter = self.open.waiting_since.map(|since| match self.flights.is_empty() {
+            true => since,
+            false => since + self.last_write / 2,
+        });
+        let quiet = self.open.quiet_since.map(|since| since + QUIET_WAIT);
+        waiter.into_iter().chain(quiet).min().unwrap_or(Instant::NEVER)
+    }
+
+    fn open_is_ripe(&self, now: Instant) -> bool {
+        let wanted = self.draining > 0 || self.open.len() >= RIPE_BYTES || now >= self.open_due();
+        !self.open.is_empty() && wanted
+    }
+
+    fn next(
+        &mut self,
+        now: Instant,
+        in_flight_max: usize,
+        fate: impl FnOnce() -> Rc<Fate>,
+    ) -> Next {
+        if self.failed || self.retreating || self.flights.len() >= in_flight_max {
+            return Next::Nothing;
+        }
+        if self.closed.is_empty() && !self.open_is_ripe(now) {
+            return Next::Nothing;
+        }
+        let bytes = self.closed.front().unwrap_or(&self.open).bytes_max();
+        let Some(current) = &self.current else { return Next::Roll };
+        // A block is kept for the seal.
+        if (current.end - current.at) as usize >= bytes + BLOCK {
+            let batch = self.closed.pop_front().unwrap_or_else(|| self.close_open(fate()));
+            return Next::Write(batch);
+        }
+        // Without a segment to go to, the seal waits: there may be room for smaller batches.
+        if self.ready.is_some() { Next::Seal } else { Next::Roll }
+    }
+
+    fn close_open(&mut self, fate: Rc<Fate>) -> Batch {
+        let mut fresh = Batch::new(fate);
+        fresh.reuse(&mut self.spare);
+        std::mem::replace(&mut self.open, fresh)
+    }
+}
+
+impl Shared {
+    /// The batch that a record of about `bytes` goes into.
+    pub(super) fn open_batch(&self, bytes: usize) -> RefMut<'_, Batch> {
+        let mut writer = self.writer.borrow_mut();
+        if !writer.open.is_empty() && writer.open.len() + bytes > BATCH_BYTES_MAX {
+            let closed = writer.close_open(Fate::new(&self.reactor));
+            writer.closed.push_back(closed);
+        }
+        RefMut::map(writer, |writer| &mut writer.open)
+    }
+
+    /// Tells the writer that somebody waits for the open batch.
+    pub(super) fn appended(&self, waits: bool) {
+        let now = self.reactor.now();
+        let mut writer = self.writer.borrow_mut();
+        let writer = &mut *writer;
+        let since =
+            if waits { &mut writer.open.waiting_since } else { &mut writer.open.quiet_since };
+        let first = since.is_none();
+        since.get_or_insert(now);
+        if first || !writer.closed.is_empty() || writer.open.len() >= RIPE_BYTES {
+            self.write.notify_one();
+        }
+    }
+
+    /// The writer's task.
+    pub(super) async fn write_on(self: Rc<Self>) {
+        loop {
+            let by = self.pump();
+            self.write.wait(by).await;
+        }
+    }
+
+    /// Starts all writes that can be started; gives the time when to look again.
+    fn pump(self: &Rc<Self>) -> Instant {
+        loop {
+            let now = self.reactor.now();
+            let fate = || Fate::new(&self.reactor);
+            let next = self.writer.borrow_mut().next(now, self.plan.in_flight_max, fate);
+            match next {
+                Next::Write(batch) => self.start(batch),
+                Next::Seal => self.seal(),
+                Next::Roll if self.roll() => {}
+                Next::Roll | Next::Nothing => return self.look_again(),
+            }
+        }
+    }
+
+    fn look_again(&self) -> Instant {
+        let writer = self.writer.borrow();
+        let can_start = writer.flights.len() < self.plan.in_flight_max && !writer.retreating;
+        let overdue = writer.open_due() <= self.reactor.now();
+        // What is overdue waits for a write to land or a segment to come, and these wake us.
+        if can_start && !overdue { writer.open_due() } else { Instant::NEVER }
+    }
+
+    /// Goes to the prepared segment; without one refuses what may be refused, if that is for want of
+    /// room.
+    fn roll(self: &Rc<Self>) -> bool {
+        let mut writer = self.writer.borrow_mut();
+        if writer.current.is_none()
+            && let Some(fresh) = writer.ready.take()
+        {
+            writer.enter(fresh);
+            self.prepare.notify_one();
+            return true;
+        }
+        if !writer.full {
+            return false;
+        }
+        // The open batch is closed with the others: what comes after is judged anew.
+        let open = writer.close_open(Fate::new(&self.reactor));
+        let mut left = std::mem::take(&mut writer.closed);
+        left.push_back(open);
+        let mut refused = false;
+        for batch in &mut left {
+            refused |= batch.refuse_messages();
+        }
+        left.retain(|batch| !batch.is_empty());
+        writer.closed = left;
+        // What is left is smaller, and may fit where the messages did not.
+        refused
+    }
+
+    fn start(self: &Rc<Self>, mut batch: Batch) {
+        let mut writer = self.writer.borrow_mut();
+        let writer = &mut *writer;
+        let sequence = writer.next_sequence;
+        writer.next_sequence += 1;
+        let current = writer.current.as_mut().expect("a batch is started with a segment");
+        let pin = Pin::new(&self.segments, current.id);
+        let place = Place {
+            segment: current.id,
+            generation: current.generation,
+            offset: current.at,
+            sequence,
+            durable_through: writer.durable_through,
+            pin: pin.clone(),
+        };
+        let built = batch.build(place, &self.hot, &mut writer.spare);
+        let flight = Flight {
+            sequence,
+            segment: current.id,
+            generation: current.generation,
+            offset: current.at,
+            began: self.reactor.now(),
+            landed: false,
+            batch: Some(batch),
+            _pin: pin,
+        };
+        let (file, offset) = (Rc::clone(&current.file), u64::from(current.at));
+        current.at += built.bytes;
+        writer.flights.push_back(flight);
+        self.write_parts(file, built.parts, offset, sequence);
+    }
+
+    /// Writes the block that says that nothing follows, and leaves the segment.
+    fn seal(self: &Rc<Self>) {
+        let mut writer = self.writer.borrow_mut();
+        let writer = &mut *writer;
+        let Some(current) = writer.current.take() else { return };
+        let sequence = writer.next_sequence;
+        writer.next_sequence += 1;
+        let header = BatchHeader {
+            sequence,
+            durable_through: writer.durable_through,
+            bytes: BLOCK as u32,
+            record_bytes: 0,
+            records: 0,
+            seal: true,
+        };
+        let mut block = Slab::new(BLOCK);
+        block.append(&[0; BLOCK]);
+        header.write(current.generation, current.at, block.as_mut_slice());
+        let parts = vec![Part::Slice(SlabSlice::new(Rc::new(block), 0..BLOCK))];
+        writer.flights.push_back(Flight {
+            sequence,
+            segment: current.id,
+            generation: current.generation,
+            offset: current.at,
+            began: self.reactor.now(),
+            landed: false,
+            batch: None,
+            _pin: Pin::new(&self.segments, current.id),
+        });
+        self.segments.close(current.id);
+        self.write_parts(current.file, parts, u64::from(current.at), sequence);
+    }
+
+    fn write_parts(self: &Rc<Self>, file: Rc<File>, parts: Vec<Part>, offset: u64, sequence: u64) {
+        let shared = Rc::clone(self);
+        self.reactor.spawn(async move {
+            let durable = shared.plan.durable_writes;
+            let mut result = file.write(parts, offset, durable).await;
+            if result.is_ok() && !durable {
+                result = file.sync().await;
+            }
+            drop(file);
+            shared.landed(sequence, result);
+        });
+    }
+
+    /// Takes in the end of a write.
+    fn landed(self: &Rc<Self>, sequence: u64, result: io::Result<()>) {
+        match result {
+            Ok(()) => self.confirm(sequence),
+            Err(error) if self.writer.borrow().failed => drop(error),
+            Err(error) => self.refused(sequence, &error),
+        }
+        let mut writer = self.writer.borrow_mut();
+        if writer.retreating && writer.flights.iter().all(|flight| flight.landed) {
+            self.retreat(&mut writer);
+        }
+        drop(writer);
+        self.write.notify_one();
+        self.settle_idle();
+    }
+
+    pub(super) fn settle_idle(&self) {
+        if self.writer.borrow().is_idle() {
+            self.idle.notify_all();
+        }
+    }
+
+    /// A write is on stable storage; answers all batches before the first that is not.
+    fn confirm(&self, sequence: u64) {
+        let now = self.reactor.now();
+        let mut writer = self.writer.borrow_mut();
+        if let Some(flight) = writer.flights.iter_mut().find(|flight| flight.sequence == sequence) {
+            flight.landed = true;
+            let took = now.since(flight.began);
+            writer.last_write = took;
+        }
+        // What lies behind a failed write is written again, with it.
+        if writer.retreating {
+            return;
+        }
+        let mut durable = Vec::new();
+        while writer.flights.front().is_some_and(|flight| flight.landed) {
+            durable.extend(writer.flights.pop_front());
+        }
+        if let Some(last) = durable.last() {
+            writer.durable_through = last.sequence;
+        }
+        drop(writer);
+        for flight in durable {
+            self.completed(flight, now);
+        }
+    }
+
+    fn completed(&self, flight: Flight, now: Instant) {
+        let Some(batch) = flight.batch else { return };
+        let segment = flight.segment;
+        let mut totals = self.totals.get();
+        batch.fate.each_record(|record| {
+            totals.live_bytes += record.size;
+            if record.is_message() {
+                self.segments.add_live(segment);
+            }
+        });
+        self.totals.set(totals);
+        for chunk in &batch.chunk_segments {
+            self.segments.add_live(*chunk);
+        }
+        for of in &batch.tombstones {
+            self.segments.need(segment, *of);
+        }
+        for stored in batch.finished {
+            self.release(&stored);
+        }
+        let mut samples = self.samples.borrow_mut();
+        if samples.len() < SAMPLES_MAX {
+            samples.push(Sample { took: now.since(flight.began), messages: batch.messages });
+        }
+        batch.fate.decide(Ok(()));
+    }
+
+    /// A write did not make it.
+    fn refused(self: &Rc<Self>, sequence: u64, error: &io::Error) {
+        let mut totals = self.totals.get();
+        totals.failures += 1;
+        self.totals.set(totals);
+        if !is_full(error) {
+            self.poison(EventKind::SpoolFailed, error);
+            return;
+        }
+        let mut writer = self.writer.borrow_mut();
+        writer.retreating = true;
+        if let Some(flight) = writer.flights.iter_mut().find(|flight| flight.sequence == sequence) {
+            flight.landed = true;
+        }
+    }
+
+    /// All writes have landed, one of them without room: closes the segment at the acknowledged
+    /// prefix. Messages behind it are refused, outcomes are written again in a new segment.
+    fn retreat(&self, writer: &mut Writer) {
+        let flights = std::mem::take(&mut writer.flights);
+        writer.next_sequence = writer.durable_through + 1;
+        let mut again = VecDeque::with_capacity(flights.len());
+        for flight in flights {
+            let known = writer.ends.iter().any(|end| end.segment == flight.segment);
+            if !known {
+                writer.ends.push(End {
+                    segment: flight.segment,
+                    generation: flight.generation,
+                    offset: u64::from(flight.offset),
+                    sequence: flight.sequence - 1,
+                });
+            }
+            again.extend(flight.batch);
+        }
+        again.append(&mut writer.closed);
+        writer.closed = again;
+        if let Some(left) = writer.current.take() {
+            self.segments.close(left.id);
+        }
+        // The segment that was prepared does not know these ends; without it there is more room.
+        if let Some(unused) = writer.ready.take() {
+            self.segments.close(unused.id);
+        }
+        writer.retreating = false;
+        writer.full = true;
+        self.prepare.notify_one();
+        self.say_full();
+    }
+
+    pub(super) fn say_full(&self) {
+        let path = self.directory.display().to_string();
+        let event = Event::new(EventKind::SpoolFull).text(Field::File, path);
+        self.journal.record(event.fixed(Field::Remedy, "messages get 452 until there is room"));
+    }
+
+    /// A write or sync has failed: what the disk holds is not known any more, so nothing that was
+    /// not answered is answered well, and nothing more is written.
+    pub(super) fn poison(&self, kind: EventKind, error: &io::Error) {
+        let mut writer = self.writer.borrow_mut();
+        if std::mem::replace(&mut writer.failed, true) {
+            return;
+        }
+        let open = writer.close_open(Fate::new(&self.reactor));
+        let flights = std::mem::take(&mut writer.flights);
+        let closed = std::mem::take(&mut writer.closed);
+        drop(writer);
+        self.journal.record(
+            Event::new(kind)
+                .text(Field::File, self.directory.display().to_string())
+                .text(Field::Reason, error.to_string())
+                .fixed(Field::Remedy, "look at the kernel's log, replace the disk, start again"),
+        );
+        let in_flight = flights.into_iter().filter_map(|flight| flight.batch);
+        for batch in in_flight.chain(closed).chain([open]) {
+            batch.fate.decide(Err(CommitError::Failed));
+        }
+        self.write.notify_one();
+        self.prepare.notify_one();
+        self.idle.notify_all();
+    }
+}
