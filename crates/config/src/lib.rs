@@ -21,6 +21,7 @@ pub use document::document;
 pub use print::print;
 pub use problem::{Problem, Problems};
 pub use settings::{Config, ListenerSettings, LogFormat, LogTarget, Reactor};
+pub use value::duration;
 
 use std::path::Path;
 use std::rc::Rc;

@@ -35,7 +35,7 @@ pub(crate) struct Section<'a> {
     tables: Vec<(Text, &'a DeTable<'a>)>,
     /// Where an element begins.
     pub(crate) place: Place,
-    problems: &'a RefCell<&'a mut Vec<Problem>>,
+    problems: &'a RefCell<Vec<Problem>>,
 }
 
 /// A value as it was found.
@@ -48,10 +48,7 @@ struct Found<'a> {
 
 impl<'a> Section<'a> {
     /// The keys outside of any section.
-    pub(crate) fn top(
-        documents: &'a [Document<'a>],
-        problems: &'a RefCell<&'a mut Vec<Problem>>,
-    ) -> Self {
+    pub(crate) fn top(documents: &'a [Document<'a>], problems: &'a RefCell<Vec<Problem>>) -> Self {
         let tables = documents.iter().map(|d| (Rc::clone(&d.file), &d.root)).collect();
         Self { name: "", tables, place: Place { file: None, span: 0..0 }, problems }
     }
@@ -60,7 +57,7 @@ impl<'a> Section<'a> {
     pub(crate) fn table(
         documents: &'a [Document<'a>],
         name: &'static str,
-        problems: &'a RefCell<&'a mut Vec<Problem>>,
+        problems: &'a RefCell<Vec<Problem>>,
     ) -> Self {
         let mut tables = Vec::new();
         for document in documents {
@@ -82,7 +79,7 @@ impl<'a> Section<'a> {
     pub(crate) fn elements(
         documents: &'a [Document<'a>],
         name: &'static str,
-        problems: &'a RefCell<&'a mut Vec<Problem>>,
+        problems: &'a RefCell<Vec<Problem>>,
     ) -> Vec<Self> {
         let mut elements = Vec::new();
         for document in documents {
@@ -227,14 +224,15 @@ impl<'a> Section<'a> {
 
     /// A size that can be switched off.
     pub(crate) fn optional_size(&self, name: &str) -> Option<u64> {
-        self.read(name, |text| if value::is_off(text) { Some(None) } else { value::size(text).map(Some) })
+        self.read(
+            name,
+            |text| if value::is_off(text) { Some(None) } else { value::size(text).map(Some) },
+        )
     }
 
     /// A size, or a share of the file system in percent.
     pub(crate) fn size_or_percent(&self, name: &str) -> Result<u64, u8> {
-        self.read(name, |text| {
-            value::percent(text).map(Err).or_else(|| value::size(text).map(Ok))
-        })
+        self.read(name, |text| value::percent(text).map(Err).or_else(|| value::size(text).map(Ok)))
     }
 
     /// Bytes a second; 0 is off.
@@ -244,9 +242,12 @@ impl<'a> Section<'a> {
 
     /// A rate that can be switched off.
     pub(crate) fn optional_rate(&self, name: &str) -> Option<(u32, Duration)> {
-        self.read(name, |text| {
-            if value::is_off(text) { Some(None) } else { value::rate(text).map(Some) }
-        })
+        self.read(
+            name,
+            |text| {
+                if value::is_off(text) { Some(None) } else { value::rate(text).map(Some) }
+            },
+        )
     }
 
     /// A whole number within the key's bounds.
@@ -260,9 +261,7 @@ impl<'a> Section<'a> {
     /// A whole number within the key's bounds, or `"off"`.
     pub(crate) fn optional_count(&self, name: &str) -> Option<u64> {
         let found = self.find(name);
-        let Kind::Count(low, high) = found.key.kind else {
-            panic!("`{name}` is read as a count")
-        };
+        let Kind::Count(low, high) = found.key.kind else { panic!("`{name}` is read as a count") };
         let number = match found.value {
             None => return found.key.default.parse().ok(),
             Some(DeValue::Integer(number)) => number.as_str().replace('_', "").parse().ok(),
@@ -350,8 +349,11 @@ impl<'a> Section<'a> {
 
     /// An address and port that can be switched off.
     pub(crate) fn optional_address(&self, name: &str) -> Option<SocketAddr> {
-        self.read(name, |text| {
-            if value::is_off(text) { Some(None) } else { text.parse().ok().map(Some) }
-        })
+        self.read(
+            name,
+            |text| {
+                if value::is_off(text) { Some(None) } else { text.parse().ok().map(Some) }
+            },
+        )
     }
 }

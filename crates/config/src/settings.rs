@@ -98,9 +98,9 @@ pub enum LogFormat {
 pub(crate) fn build(
     documents: &[Document<'_>],
     machine: Option<&str>,
-    problems: &mut Vec<Problem>,
+    found: &mut Vec<Problem>,
 ) -> Config {
-    let problems = RefCell::new(problems);
+    let problems = RefCell::new(Vec::new());
     let table = |name| Section::table(documents, name, &problems);
     let top = Section::top(documents, &problems);
     let runtime = table("runtime");
@@ -110,7 +110,7 @@ pub(crate) fn build(
     let routes = Section::elements(documents, "route", &problems);
     let control = table("control");
     let (log_target, log_format, log_level) = log(&table("log"));
-    Config {
+    let config = Config {
         user: top.optional_text("user"),
         threads: runtime.count("threads") as usize,
         reactor: [Reactor::Auto, Reactor::Ring, Reactor::Poll][runtime.choice("reactor")],
@@ -130,7 +130,9 @@ pub(crate) fn build(
         log_level,
         hostname,
         server,
-    }
+    };
+    found.append(&mut problems.borrow_mut());
+    config
 }
 
 fn hostname(top: &Section<'_>, machine: Option<&str>) -> String {
@@ -202,7 +204,7 @@ fn server_options(smtp: &Section<'_>, limits: &Section<'_>, hostname: &str) -> s
 
 /// A network; a bare address is a network of one.
 fn network(text: &str) -> Option<IpNet> {
-    text.parse().ok().or_else(|| text.parse().ok().map(IpNet::from))
+    text.parse().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from))
 }
 
 fn policy_options(relay: &Section<'_>, limits: &Section<'_>) -> policy::Options {
@@ -217,9 +219,9 @@ fn policy_options(relay: &Section<'_>, limits: &Section<'_>) -> policy::Options 
     }
 }
 
-fn queue_options(
-    documents: &[Document<'_>],
-    problems: &RefCell<&mut Vec<Problem>>,
+fn queue_options<'a>(
+    documents: &'a [Document<'a>],
+    problems: &'a RefCell<Vec<Problem>>,
     top: &Section<'_>,
     hostname: &str,
     message_bytes: u64,

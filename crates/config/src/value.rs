@@ -7,8 +7,8 @@ pub(crate) fn is_off(text: &str) -> bool {
     matches!(text, "off" | "0" | "")
 }
 
-/// `500ms`, `30s`, `5m`, `4h`, `5d`.
-pub(crate) fn duration(text: &str) -> Option<Duration> {
+/// Reads `500ms`, `30s`, `5m`, `4h`, `5d`.
+pub fn duration(text: &str) -> Option<Duration> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let number: u64 = text[..digits].parse().ok()?;
     let milliseconds = match &text[digits..] {

@@ -54,9 +54,7 @@ impl Origin {
     pub fn load(&self) -> Result<Config, Problems> {
         match self {
             Self::File { path, machine } => config::load(path, machine.as_deref()),
-            Self::Text { name, text, machine } => {
-                config::load_text(name, text, machine.as_deref())
-            }
+            Self::Text { name, text, machine } => config::load_text(name, text, machine.as_deref()),
         }
     }
 }
@@ -137,10 +135,7 @@ fn threads(config: &Config) -> usize {
 }
 
 /// The sockets of all listeners, by shard.
-fn bind_listeners(
-    config: &Config,
-    shards: usize,
-) -> Result<Vec<Vec<(OwnedFd, String)>>, Failure> {
+fn bind_listeners(config: &Config, shards: usize) -> Result<Vec<Vec<(OwnedFd, String)>>, Failure> {
     let mut by_shard: Vec<Vec<(OwnedFd, String)>> = (0..shards).map(|_| Vec::new()).collect();
     for listener in &config.listeners {
         for address in &listener.addresses {
