@@ -45,3 +45,6 @@ pub(crate) use plan::Options;
 pub(crate) use record::{Change, Extent, NewMessage, Outcomes, Standing};
 pub(crate) use recovery::Recovered;
 pub(crate) use stored::{Chunk, Finished, HotBudget, Opened, Piece, Pin, Stored};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+//! Tests of the whole log, in a simulated world.
+
+mod basics;
+mod crashes;
+mod records;
+mod support;

@@ -1,0 +1,172 @@
+//! Records and batches as bytes.
+
+use super::support::{body_of, envelope, header_of, message};
+use crate::spool::batch::Batch;
+use crate::spool::codec::Malformed;
+use crate::spool::fate::{Fate, Place};
+use crate::spool::layout::{BLOCK, FRAME, Frame, Generation};
+use crate::spool::record::{Record, decode_message_of, encode_message, encode_outcomes, kind};
+use crate::spool::scan::scan;
+use crate::spool::segments::{Segment, Segments};
+use crate::spool::{Change, HotBudget, Outcomes, Pin, SegmentId, Standing};
+use mail::{MessageId, UnixTime};
+use proptest::prelude::*;
+use reactor::sim::{Faults, World};
+
+const GENERATION: Generation = Generation(0xfeed);
+
+fn framed(kind: u8, payload: &[u8]) -> Vec<u8> {
+    let mut record = vec![0; FRAME];
+    record.extend_from_slice(payload);
+    let frame = Frame { payload: payload.len() as u32, kind, ..Frame::default() };
+    frame.write(GENERATION, &mut record);
+    record
+}
+
+#[test]
+fn a_message_is_read_as_it_was_written() {
+    let id = MessageId::new(5, 6, 7);
+    let envelope = envelope(3);
+    let standings = [
+        Standing::default(),
+        Standing { done: true, ..Standing::default() },
+        Standing {
+            held: true,
+            attempts: 4,
+            next: UnixTime(1 << 50),
+            reason: Some("450 4.2.0 später".into()),
+            done: false,
+        },
+    ];
+    let mut new = message(id, &envelope, b"Header: block\r\n", b"body");
+    new.standings = &standings;
+    let mut payload = Vec::new();
+    encode_message(&mut payload, &new, true);
+    let record = framed(kind::MESSAGE, &payload);
+    let read = decode_message_of(&record).expect("whole");
+    assert_eq!((read.id, read.envelope, read.standings), (id, envelope, standings.to_vec()));
+    assert_eq!((read.accepted, read.stuffed_lines, read.size), (UnixTime(99), 3, 19));
+    assert_eq!(&record[read.header], b"Header: block\r\nbody");
+}
+
+#[test]
+fn outcomes_are_read_as_they_were_written() {
+    let changes = [
+        (0, Change::Delivered),
+        (1, Change::Deferred { next: UnixTime(5), attempts: 2, reason: "busy".into() }),
+        (2, Change::Bounced),
+        (3, Change::Held),
+        (4, Change::Released { next: UnixTime(6) }),
+        (900, Change::Removed),
+    ];
+    let outcomes =
+        Outcomes { id: MessageId::new(1, 2, 3), segment: SegmentId(4), changes: &changes };
+    let mut payload = Vec::new();
+    encode_outcomes(&mut payload, &outcomes);
+    let record = framed(kind::OUTCOMES, &payload);
+    let frame = Frame::read(&record).expect("whole");
+    let Ok(Record::Outcomes(read, None)) = Record::decode(&frame, &record) else {
+        panic!("another record")
+    };
+    assert_eq!((read.id, read.changes), (outcomes.id, changes.to_vec()));
+}
+
+/// A batch of a message of each length, as it lies in a segment behind one header block.
+fn segment_with(lengths: &[usize]) -> Vec<u8> {
+    let world = World::new(1, Faults::none());
+    let reactor = world.host("192.0.2.1".parse().expect("good")).start().reactor();
+    let segments = Segments::new(&reactor);
+    segments.insert(SegmentId(1), Segment::new(GENERATION, 0));
+    let mut batch = Batch::new(Fate::new(&reactor));
+    for (index, length) in lengths.iter().enumerate() {
+        let id = MessageId::new(0, 1, index as u64);
+        let (header, body) = (header_of(id), body_of(id, *length));
+        batch.add_message(&message(id, &envelope(1), &header, &body));
+    }
+    let place = Place {
+        segment: SegmentId(1),
+        generation: GENERATION,
+        offset: BLOCK as u32,
+        sequence: 1,
+        durable_through: 0,
+        pin: Pin::new(&segments, SegmentId(1)),
+    };
+    let built = batch.build(place, &HotBudget::new(0), &mut None);
+    let mut bytes = vec![0; BLOCK];
+    built.parts.iter().for_each(|part| bytes.extend_from_slice(part.as_slice()));
+    assert_eq!(bytes.len(), BLOCK + built.bytes as usize);
+    bytes
+}
+
+#[test]
+fn a_batch_is_found_whole_small_or_large() {
+    for lengths in [&[10][..], &[16_384], &[16_385], &[90_000, 0, 70_000, 1], &[5; 40]] {
+        let bytes = segment_with(lengths);
+        let found = scan(&bytes, GENERATION, BLOCK, bytes.len());
+        assert_eq!(found.len(), 1, "{lengths:?}");
+        assert!(found[0].is_whole(), "{lengths:?}");
+        for (index, (offset, frame)) in found[0].records.iter().enumerate() {
+            let id = MessageId::new(0, 1, index as u64);
+            let read = decode_message_of(&bytes[*offset as usize..]).expect("whole");
+            assert_eq!(read.id, id);
+            let body = &bytes[frame.body_at as usize..][..frame.body_bytes as usize];
+            assert!(frame.body_bytes == 0 || body == body_of(id, lengths[index]), "{lengths:?}");
+        }
+    }
+}
+
+#[test]
+fn a_lone_small_message_takes_one_block() {
+    assert_eq!(segment_with(&[2000]).len(), 2 * BLOCK);
+}
+
+#[test]
+fn every_flipped_byte_of_a_batch_is_noticed_but_in_its_padding() {
+    let bytes = segment_with(&[300, 20]);
+    let used = {
+        let batch = &scan(&bytes, GENERATION, BLOCK, bytes.len())[0];
+        let (_, last) = batch.records[1];
+        (last.body_at + last.body_bytes) as usize
+    };
+    for at in BLOCK..used {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 0x10;
+        let found = scan(&flipped, GENERATION, BLOCK, flipped.len());
+        assert!(found.is_empty() || !found[0].is_whole(), "byte {at}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_a_record_or_an_error(
+        payload in prop::collection::vec(any::<u8>(), 0..400),
+        kind in 0..6u8,
+    ) {
+        let record = framed(kind, &payload);
+        let frame = Frame::read(&record).expect("a frame");
+        let _: Result<Record, Malformed> = Record::decode(&frame, &record);
+    }
+
+    #[test]
+    fn a_mangled_message_is_a_message_or_an_error(at in 0..200usize, byte: u8, cut in 0..300usize) {
+        let mut payload = Vec::new();
+        encode_message(&mut payload, &message(MessageId::new(0, 1, 2), &envelope(2), b"h", b""), false);
+        let length = payload.len();
+        payload[at % length] = byte;
+        payload.truncate(length.min(cut));
+        let record = framed(kind::MESSAGE, &payload);
+        let _ = decode_message_of(&record);
+    }
+
+    #[test]
+    fn any_segment_is_scanned_without_a_panic(
+        edits in prop::collection::vec((0..40_000usize, any::<u8>()), 0..20),
+    ) {
+        let mut bytes = segment_with(&[300, 20_000]);
+        for (at, byte) in edits {
+            let at = at % bytes.len();
+            bytes[at] = byte;
+        }
+        scan(&bytes, GENERATION, BLOCK, bytes.len());
+    }
+}
