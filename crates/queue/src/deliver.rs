@@ -110,25 +110,33 @@ impl Queue {
         self.wake();
     }
 
-    /// Uses other routes from now on; what waits is routed anew, a few messages at a time.
+    /// Uses other routes from now on; what waits is routed anew, in a long queue some of it a little
+    /// later.
     pub fn reroute(&self, router: Router) {
         self.shared.router.replace(router);
+        let Some(mut from) = self.reroute_some(0) else { return };
         let queue = self.clone();
         self.shared.reactor.spawn(async move {
-            let mut from = 0;
-            loop {
-                for _ in 0..REROUTED_AT_ONCE {
-                    let message = queue.shared.books.borrow().schedule.message_from(from);
-                    let Some(message) = message else {
-                        queue.wake();
-                        return;
-                    };
-                    from = message.index() + 1;
-                    queue.reroute_message(message);
-                }
+            queue.shared.reactor.yield_now().await;
+            while let Some(next) = queue.reroute_some(from) {
+                from = next;
                 queue.shared.reactor.yield_now().await;
             }
         });
+    }
+
+    /// Routes some messages anew, from place `from` on; the place to go on from, `None` at the end.
+    fn reroute_some(&self, mut from: usize) -> Option<usize> {
+        for _ in 0..REROUTED_AT_ONCE {
+            let message = self.shared.books.borrow().schedule.message_from(from);
+            let Some(message) = message else {
+                self.wake();
+                return None;
+            };
+            from = message.index() + 1;
+            self.reroute_message(message);
+        }
+        Some(from)
     }
 
     pub(crate) fn reroute_message(&self, message: MessageKey) {

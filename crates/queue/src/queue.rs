@@ -4,7 +4,7 @@ use crate::books::{Books, Kept};
 use crate::schedule::{Entry, MessageKey};
 use crate::spool::{self, HotBudget, Log, Recovered, Standing, Stored};
 use crate::{OpenError, Options};
-use mail::{Envelope, Event, EventKind, Field, ForwardPath, Journal, MessageId, NextHop, UnixTime};
+use mail::{Envelope, ForwardPath, Journal, MessageId, NextHop, UnixTime};
 use reactor::{FileSystem, Reactor, SharedFile, Signal};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -117,14 +117,10 @@ impl Queue {
 
     /// Puts what was found at start where it stood.
     fn schedule_recovered(&self, recovered: Vec<Recovered>) {
-        let found = recovered.len() as u64;
         for message in recovered {
             let Recovered { id, accepted, envelope, standings, stored } = message;
             self.insert(id, accepted, &envelope, &standings, stored);
         }
-        let event = Event::new(EventKind::SpoolRecovered).number(Field::Count, found);
-        let place = self.shared.options.directory.display().to_string();
-        self.shared.journal.record(event.text(Field::File, place));
     }
 
     /// Schedules a message that is durable. Without `standings` all recipients are due now.
