@@ -75,3 +75,41 @@ impl Shards {
         self.orders.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(shards: &Shards) -> Answers<queue::Summary> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .expect("a runtime");
+        let order = |answer| Order::Summary { answer };
+        runtime.block_on(shards.ask_within(Duration::from_secs(2), order))
+    }
+
+    #[test]
+    fn shards_that_do_not_answer_are_named() {
+        let (alive, mut inbox) = reactor::channel(1);
+        let (stuck, _kept) = reactor::channel(1);
+        let (gone, receiver) = reactor::channel(1);
+        drop(receiver);
+        let answering = std::thread::Builder::new().spawn(move || {
+            loop {
+                match inbox.try_recv() {
+                    Some(Order::Summary { answer }) => {
+                        return answer(queue::Summary { held: 7, ..queue::Summary::default() });
+                    }
+                    Some(_) => panic!("nothing else was asked"),
+                    None => std::thread::yield_now(),
+                }
+            }
+        });
+        let answers = ask(&Shards::new(vec![stuck, alive, gone]));
+        answering.expect("a thread").join().expect("it answers");
+        assert_eq!(answers.silent, [0, 2]);
+        assert_eq!(answers.given.len(), 1);
+        assert_eq!(answers.given[0].held, 7);
+    }
+}

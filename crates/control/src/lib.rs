@@ -28,7 +28,6 @@ mod view;
 mod warnings;
 
 pub use filter::FilterWords;
-pub use hyper::Method;
 pub use log::{Format, Log, Target};
 pub use lookups::{Lookups, Questions, lookups};
 pub use options::{About, Options};

@@ -87,6 +87,11 @@ impl Log {
         }
     }
 
+    /// Records one event of now, from a thread without a reactor.
+    pub fn note(&self, event: Event) {
+        self.record(crate::clock::wall(), event);
+    }
+
     /// Makes the writer open its file again (after a rotation).
     pub fn reopen(&self) {
         self.shared.reopen.store(true, Ordering::Relaxed);

@@ -16,7 +16,7 @@ const PREFIX: &str = "ringpost_";
 const DESTINATION: &str = "destination_";
 
 /// How a metric behaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Kind {
     /// It only grows.
     Counter,

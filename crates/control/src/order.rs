@@ -96,6 +96,8 @@ pub struct Snapshot {
     pub delivery: delivery::Counters,
     /// Of the reactor.
     pub reactor: reactor::Counters,
+    /// The spool has failed for good: the process shall drain and end.
+    pub failed: bool,
 }
 
 /// Where a shard leaves its snapshots: the control plane takes the latest.
@@ -113,6 +115,7 @@ pub async fn publish(parts: Parts, window: Window) {
             queue: parts.queue.counters(),
             delivery: parts.delivery.counters(),
             reactor: parts.reactor.counters(),
+            failed: parts.queue.admission() == queue::Admission::Failed,
         };
         let mut waiting = window.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() < SNAPSHOTS_MAX {
@@ -147,8 +150,9 @@ fn act(parts: &Parts, action: Action, filter: &Filter) -> usize {
     match action {
         Action::Flush => {
             let flushed = parts.queue.flush(filter);
-            let hops = parts.queue.due(now(parts)).into_iter().map(|(hop, _)| hop).collect();
-            parts.delivery.flush(hops);
+            let due = parts.queue.due(now(parts));
+            let hops: Vec<_> = due.into_iter().map(|(hop, _)| hop).collect();
+            parts.delivery.flush(&hops);
             flushed
         }
         Action::Hold => parts.queue.hold(filter),

@@ -211,3 +211,7 @@ pub(crate) fn is_positive(answer: &Answer) -> bool {
         Answer::Mx(MxAnswer::Hosts(_)) | Answer::Addresses(AddressAnswer::Addresses(_))
     )
 }
+
+#[cfg(test)]
+#[path = "resolver_tests.rs"]
+mod tests;

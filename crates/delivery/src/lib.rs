@@ -6,13 +6,27 @@
 //! Start reading at `attempt.rs`, then [`Delivery`]; `destination.rs` and `mx.rs` are pure.
 #![forbid(unsafe_code)]
 
+mod attempt;
+mod counters;
+mod delivery;
 mod destination;
+mod dispatch;
 mod home;
+mod idle;
 mod mx;
 mod options;
+mod place;
+mod post;
+mod reach;
+mod report;
 mod route;
 mod routes;
+mod shard;
+mod stint;
+mod talk;
 
+pub use counters::{Counters, DestinationView, STAGES};
+pub use delivery::{Delivery, Start};
 pub use home::HomeMessage;
 pub use options::Options;
 pub use route::{Extension, IpVersion, Pattern, Route, RouteError, Via};

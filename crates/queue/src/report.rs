@@ -1,6 +1,7 @@
 //! Reports of failure to the sender (RFC 3464), in one record with the outcomes that they report.
 
 use crate::schedule::MessageKey;
+use crate::settle::Failed;
 use crate::spool::{Change, NewMessage};
 use crate::{Body, Queue};
 use mail::{
@@ -22,7 +23,7 @@ struct Returned {
 impl Queue {
     /// Composes a report to the sender of a message and records it with the failures; the message
     /// stays as it is on disk until both are durable.
-    pub(crate) fn report(&self, message: MessageKey, failed: Vec<(u32, FailedRecipient)>) {
+    pub(crate) fn report(&self, message: MessageKey, failed: Vec<Failed>) {
         let queue = self.clone();
         self.shared.reports.set(self.shared.reports.get() + 1);
         self.shared.reactor.spawn(async move {
@@ -33,7 +34,7 @@ impl Queue {
     }
 
     /// One report, or several when they would not fit into one record.
-    async fn write_reports(&self, message: MessageKey, failed: Vec<(u32, FailedRecipient)>) {
+    async fn write_reports(&self, message: MessageKey, failed: Vec<Failed>) {
         let (id, record_bytes_max) = {
             let id = self.shared.books.borrow().kept(message).id;
             (id, self.log_of(id).record_bytes_max())
@@ -51,7 +52,7 @@ impl Queue {
         message: MessageKey,
         failed_id: MessageId,
         returned: &Returned,
-        failed: Vec<(u32, FailedRecipient)>,
+        failed: Vec<Failed>,
     ) {
         let now = self.unix_time();
         let id = self.log_of(failed_id).next_id();
@@ -140,12 +141,12 @@ pub(crate) async fn read_header(body: &mut Body, limit: usize) -> Vec<u8> {
 }
 
 /// Splits failures so that each report stays within `room` bytes, but has one at least.
-fn groups(failed: Vec<(u32, FailedRecipient)>, room: usize) -> Vec<Vec<(u32, FailedRecipient)>> {
+fn groups(failed: Vec<Failed>, room: usize) -> Vec<Vec<Failed>> {
     /// Field names and dates around each recipient.
     const AROUND: usize = 512;
     /// A report cuts each text after 900 bytes and a character.
     const TEXT_MAX: usize = 912;
-    let mut groups: Vec<Vec<(u32, FailedRecipient)>> = Vec::new();
+    let mut groups: Vec<Vec<Failed>> = Vec::new();
     let mut left = 0;
     for one in failed {
         let reason = one.1.reason.to_string().len().min(TEXT_MAX);

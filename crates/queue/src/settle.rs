@@ -15,6 +15,9 @@ const CHANGES_PER_RECORD: usize = 100;
 /// What is kept of a reason for deferral: two lines of a reply at their longest.
 const REASON_BYTES_MAX: usize = 1024;
 
+/// A recipient that failed for good, by its index.
+pub(crate) type Failed = (u32, FailedRecipient);
+
 /// One attempt, as its outcomes are looked at one by one.
 struct Attempt<'a> {
     message: MessageKey,
@@ -76,7 +79,7 @@ impl Queue {
         books: &mut Books,
         attempt: &Attempt<'_>,
         outcomes: Vec<(u32, Outcome)>,
-    ) -> (Vec<(u32, Change)>, Vec<(u32, FailedRecipient)>) {
+    ) -> (Vec<(u32, Change)>, Vec<Failed>) {
         let settled = attempt.settled;
         let mut changes = Vec::with_capacity(outcomes.len());
         let mut failed = Vec::new();
@@ -127,13 +130,7 @@ impl Queue {
         Change::Deferred { next, attempts: attempt.settled.attempts, reason: words }
     }
 
-    fn fail(
-        &self,
-        books: &Books,
-        attempt: &Attempt<'_>,
-        recipient: u32,
-        reason: Reason,
-    ) -> (u32, FailedRecipient) {
+    fn fail(&self, books: &Books, attempt: &Attempt<'_>, recipient: u32, reason: Reason) -> Failed {
         let kind = match &reason {
             Reason::Expired(_) => EventKind::RecipientExpired,
             Reason::Peer(_)
@@ -182,7 +179,7 @@ impl Queue {
         &self,
         message: MessageKey,
         mut changes: Vec<(u32, Change)>,
-        failed: Vec<(u32, FailedRecipient)>,
+        failed: Vec<Failed>,
     ) {
         if !failed.is_empty() {
             let (id, is_bounce) = {

@@ -337,6 +337,21 @@ fn whoever_waits_is_woken_by_a_new_message_and_by_time() {
 }
 
 #[test]
+fn whoever_leaves_due_messages_alone_is_not_woken_by_them() {
+    machine().live(|life| async move {
+        life.accept("a@example.org", &["b@example.net"], b"x\r\n").await;
+        assert_eq!(life.queue.due(life.unix_time()).len(), 1);
+        let began = life.reactor.now();
+        life.queue.wait(began + Duration::from_secs(60)).await;
+        assert_eq!(life.reactor.now().since(began), Duration::from_secs(60));
+        let ticket = life.take().expect("still due");
+        life.queue.give_back(ticket);
+        life.queue.wait(reactor::Instant::NEVER).await;
+        assert_eq!(life.reactor.now().since(began), Duration::from_secs(60));
+    });
+}
+
+#[test]
 fn the_queue_says_when_it_is_full() {
     let machine = machine();
     let process = machine.host.start();

@@ -41,4 +41,5 @@ pub use reactor::{Backend, Counters, Options, Reactor};
 pub use signal::Signal;
 pub use stream::{Hangup, Interrupter, Lease, Listener, Stream};
 pub use thread::{allowed_cpus, raise_descriptor_limit, start_thread};
+pub use system::random;
 pub use time::Instant;

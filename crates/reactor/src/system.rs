@@ -38,6 +38,13 @@ pub(crate) fn entropy(mut bytes: &mut [u8]) {
     }
 }
 
+/// 64 bits of the system's entropy, for what is needed before there is a reactor.
+pub fn random() -> u64 {
+    let mut bytes = [0; 8];
+    entropy(&mut bytes);
+    u64::from_le_bytes(bytes)
+}
+
 /// A listening socket; what it accepts inherits TCP_NODELAY.
 pub(crate) fn listen(address: SocketAddr, shared: bool) -> io::Result<Descriptor> {
     Ok(crate::bind::bind_one(address, shared)?.into_raw_fd())

@@ -187,9 +187,9 @@ pub(crate) fn listening(arguments: &Arguments, path: &Path) -> BTreeSet<SocketAd
     let mut addresses = BTreeSet::new();
     for listener in status["listeners"].as_array().into_iter().flatten() {
         let texts = listener["addresses"].as_array().into_iter().flatten();
-        addresses.extend(texts.filter_map(|text| text.as_str()?.parse().ok()));
+        addresses.extend(texts.filter_map(|text| text.as_str()?.parse::<SocketAddr>().ok()));
     }
-    addresses.extend(status["metrics"].as_str().and_then(|text| text.parse().ok()));
+    addresses.extend(status["metrics"].as_str().and_then(|text| text.parse::<SocketAddr>().ok()));
     addresses
 }
 

@@ -198,7 +198,7 @@ fn queue_options(config: &Config, shards: usize) -> queue::Options {
 
 /// How the queue names next hops: by the routes of `config`.
 fn router(config: &Config) -> queue::Router {
-    let routes = Routes::new(config.delivery.routes.clone());
+    let routes = Routes::new(&config.delivery);
     Rc::new(move |envelope, recipient| routes.next_hop(envelope, recipient))
 }
 
@@ -206,7 +206,7 @@ fn router(config: &Config) -> queue::Router {
 pub(crate) fn reload(config: Arc<Config>) -> Box<dyn FnOnce(&Parts) + Send> {
     Box::new(move |parts| {
         parts.server.reload(config.server.clone(), Policy::new(config.policy.clone()));
-        parts.delivery.reload(config.delivery.clone());
+        parts.delivery.reload(Rc::new(config.delivery.clone()));
         parts.queue.reroute(router(&config));
     })
 }

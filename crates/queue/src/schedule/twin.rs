@@ -107,7 +107,7 @@ impl Pair {
     }
 
     fn insert(&mut self, a: u32, b: u32) {
-        let (bounce, count) = (a % 3 == 0, 1 + a % 4);
+        let (bounce, count) = (a.is_multiple_of(3), 1 + a % 4);
         let message = self.twin.messages.len();
         let mut entries = Vec::new();
         let mut legs: Vec<TwinLeg> = Vec::new();

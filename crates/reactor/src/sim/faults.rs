@@ -120,7 +120,7 @@ impl Faults {
             latency: micros(50, 20_000),
             short_send: 0.3,
             short_receive: 0.3,
-            window_bytes: 16 * 1024,
+            window_bytes: 64 * 1024,
             multishot_end: 0.2,
             buffers: 8,
             no_buffers: 0.05,

@@ -1,0 +1,118 @@
+//! The façade.
+
+use crate::counters::{Counters, DestinationView};
+use crate::dispatch;
+use crate::home::HomeMessage;
+use crate::post::Post;
+use crate::shard::{Parts, Shard};
+use crate::{Options, Routes};
+use lookup::Resolver;
+use mail::{Journal, NextHop};
+use queue::{Queue, Router};
+use reactor::{Instant, Reactor, Receiver, Sender};
+use std::rc::Rc;
+
+/// What a shard's delivery begins with.
+pub struct Start {
+    /// The options.
+    pub options: Rc<Options>,
+    /// Where messages come from.
+    pub queue: Queue,
+    /// Who answers questions about names.
+    pub resolver: Resolver,
+    /// Where events go.
+    pub journal: Journal,
+    /// Which shard this is, from 0.
+    pub shard: usize,
+    /// How many there are, at least 1.
+    pub shards: usize,
+    /// The inboxes of all shards, by number, our own among them; may be empty with a single one.
+    pub peers: Vec<Sender<HomeMessage>>,
+    /// Our own inbox.
+    pub inbox: Receiver<HomeMessage>,
+}
+
+/// The delivering side of one shard. Cloning gives another handle to the same one.
+///
+/// - *routes*: [`router`](Self::router) is what the queue names next hops with
+/// - *operating*: [`reload`](Self::reload), [`flush`](Self::flush), [`drain`](Self::drain)
+/// - *watching*: [`destinations`](Self::destinations), [`counters`](Self::counters)
+#[derive(Clone)]
+pub struct Delivery {
+    shard: Rc<Shard>,
+}
+
+impl Delivery {
+    /// Starts to deliver what is due.
+    pub fn start(reactor: &Reactor, start: Start) -> Self {
+        assert!(start.shard < start.shards, "shards are numbered from 0");
+        assert!(start.shards == 1 || start.peers.len() == start.shards, "a way to each shard");
+        let parts = Parts {
+            options: start.options,
+            queue: start.queue,
+            resolver: start.resolver,
+            journal: start.journal,
+            number: start.shard,
+            shards: start.shards,
+            post: Post::new(start.peers),
+        };
+        let shard = Rc::new(Shard::new(reactor, parts));
+        reactor.spawn(Rc::clone(&shard).keep_home());
+        reactor.spawn(take_messages(Rc::clone(&shard), start.inbox));
+        reactor.spawn(dispatch::dispatch(Rc::clone(&shard)));
+        Self { shard }
+    }
+
+    /// What names next hops by the routes of `options`: for the queue, at its start and whenever
+    /// the options change.
+    pub fn router(options: &Options) -> Router {
+        let routes = Routes::new(options);
+        Rc::new(move |envelope, recipient| routes.next_hop(envelope, recipient))
+    }
+
+    /// Takes over a new configuration. The queue is told its new router by the caller.
+    pub fn reload(&self, options: Rc<Options>) {
+        self.shard.reload(options);
+    }
+
+    /// Ends the back-off of these destinations. All shards need not be told: the homes are.
+    pub fn flush(&self, hops: &[NextHop]) {
+        for hop in hops {
+            self.shard.flush(hop);
+        }
+    }
+
+    /// Ends the back-off of every destination that this shard knows. Tell all shards.
+    pub fn flush_all(&self) {
+        let hops: Vec<_> = self.shard.places.borrow().keys().cloned().collect();
+        self.flush(&hops);
+    }
+
+    /// Takes nothing new, waits for transfers whose end of data is out, at most until `by`, and
+    /// ends all others. Returns how many connections were left.
+    pub async fn drain(&self, by: Instant) -> usize {
+        self.shard.begin_drain();
+        while self.shard.connections() > 0 {
+            if !self.shard.parted.wait(by).await {
+                break;
+            }
+        }
+        self.shard.connections()
+    }
+
+    /// The destinations that this shard has sessions or mail for, by name.
+    pub fn destinations(&self) -> Vec<DestinationView> {
+        self.shard.places.borrow().values().map(|place| place.view()).collect()
+    }
+
+    /// The numbers since the start; the samples are taken away.
+    pub fn counters(&self) -> Counters {
+        self.shard.counters().take()
+    }
+}
+
+async fn take_messages(shard: Rc<Shard>, mut inbox: Receiver<HomeMessage>) {
+    while let Some(message) = inbox.recv(&shard.reactor).await {
+        shard.receive(message);
+    }
+}

@@ -1,0 +1,380 @@
+//! One connection to a host: it carries bytes between a `ClientSession` and the wire.
+
+use crate::idle::Call;
+use crate::place::Place;
+use crate::shard::Shard;
+use crate::stint::Stint;
+use mail::{Envelope, Reason};
+use queue::{LoadError, Loaded, Ticket};
+use reactor::{Hangup, Instant, Part};
+use smtp::{ClientOptions, ClientSession, ClientStep, Transaction, TransactionResult};
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+use wire::Wire;
+
+/// How long we read on after a send has failed: the peer's last words tell more than the failure.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// A connection whose peer has greeted us.
+pub(crate) struct Talk {
+    wire: Wire,
+    session: ClientSession,
+    desk: Desk,
+    options: Rc<ClientOptions>,
+    /// `name[address]:port`.
+    pub(crate) host: Box<str>,
+    /// How long it took to get here.
+    pub(crate) connecting: Duration,
+    /// Transactions so far.
+    pub(crate) transactions: u32,
+    /// Whether the session has ended, or must.
+    over: bool,
+    /// Whether the connection is of no use, not even for a goodbye.
+    broken: bool,
+    /// We have stopped it ourselves.
+    stopped: bool,
+    /// In this transaction: bytes have come.
+    heard: bool,
+    /// In this transaction: the end of data has gone.
+    ended: bool,
+}
+
+/// What became of handing a message over.
+pub(crate) enum Handed {
+    /// The session knows.
+    Done(TransactionResult, Rc<Envelope>),
+    /// The connection was dead before: nothing is known of the message, and nothing is lost.
+    Stale,
+    /// We stopped before the end of data; nothing is lost.
+    Stopped,
+    /// Our copy cannot be read.
+    Unreadable(LoadError),
+}
+
+/// A connection in the books of the shard; it leaves them when this is dropped.
+struct Desk {
+    shard: Rc<Shard>,
+    place: Rc<Place>,
+    number: u64,
+    greeted: bool,
+    messages: u32,
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        if self.greeted {
+            self.place.parted();
+            self.shard.counters().sample_session(self.messages);
+        }
+        self.shard.close_connection(self.number);
+    }
+}
+
+/// Connects to `address` of the host called `name` and waits for the greeting.
+///
+/// # Errors
+/// Why there is no session, and whom we called.
+pub(crate) async fn call(
+    shard: &Rc<Shard>,
+    place: &Rc<Place>,
+    name: &str,
+    address: SocketAddr,
+) -> Result<Talk, (Reason, Box<str>)> {
+    let host: Box<str> = format!("{name}[{}]:{}", address.ip(), address.port()).into();
+    let began = shard.now();
+    let by = began + shard.options().connect_timeout;
+    let source = source(&place.route().source, address);
+    let stream = match shard.reactor.connect(address, source, by).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            shard.counters().count_session("unreachable");
+            let reason = Reason::Network(format!("cannot connect to {host}: {}", error.kind()));
+            return Err((reason, host));
+        }
+    };
+    let mut talk = Talk::new(shard, place, Wire::new(&shard.reactor, stream), host);
+    let step = talk.advance().await;
+    talk.connecting = shard.now().since(began);
+    match step {
+        ClientStep::Ready => {
+            shard.counters().count_session("established");
+            talk.desk.greeted = true;
+            place.greeted();
+            Ok(talk)
+        }
+        ClientStep::Close(reason) => {
+            shard.counters().count_session("refused");
+            let host = talk.host.clone();
+            let reason = reason.unwrap_or_else(|| Reason::Network("no greeting".into()));
+            talk.over = true;
+            talk.part().await;
+            Err((reason, host))
+        }
+        ClientStep::Transmit
+        | ClientStep::Receive { .. }
+        | ClientStep::SendBody
+        | ClientStep::Finished(_) => unreachable!("no transaction has begun"),
+    }
+}
+
+/// The local address to use towards `address`: the first of its family.
+fn source(sources: &[IpAddr], address: SocketAddr) -> Option<IpAddr> {
+    sources.iter().copied().find(|source| source.is_ipv4() == address.is_ipv4())
+}
+
+impl Talk {
+    fn new(shard: &Rc<Shard>, place: &Rc<Place>, wire: Wire, host: Box<str>) -> Self {
+        let (all, route) = (shard.options(), place.route());
+        let options = Rc::new(ClientOptions {
+            hello: route.hello.clone(),
+            lmtp: false,
+            pipelining: route.pipelining,
+            greeting_timeout: all.greeting_timeout,
+            command_timeout: all.command_timeout,
+            data_timeout: all.data_timeout,
+            end_of_data_timeout: all.end_of_data_timeout,
+            ..ClientOptions::default()
+        });
+        let number = shard.open_connection(wire.interrupter());
+        let (shard, place) = (Rc::clone(shard), Rc::clone(place));
+        Self {
+            wire,
+            session: ClientSession::new(Rc::clone(&options)),
+            desk: Desk { shard, place, number, greeted: false, messages: 0 },
+            options,
+            host,
+            connecting: Duration::ZERO,
+            transactions: 0,
+            over: false,
+            broken: false,
+            stopped: false,
+            heard: false,
+            ended: false,
+        }
+    }
+
+    /// Whether another transaction may begin.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.over
+    }
+
+    /// Counts a message that the peer took.
+    pub(crate) fn count_message(&mut self) {
+        self.desk.messages += 1;
+    }
+
+    /// Messages that the peer took.
+    pub(crate) fn messages(&self) -> u32 {
+        self.desk.messages
+    }
+
+    /// Hands one message over. Only while [`is_ready`](Self::is_ready).
+    pub(crate) async fn hand_over(&mut self, ticket: &Ticket) -> Handed {
+        let mut loaded = match self.desk.shard.queue.load(ticket).await {
+            Ok(loaded) => loaded,
+            Err(error) => return Handed::Unreadable(error),
+        };
+        let expires = Some(ticket.expires).filter(|at| *at > self.desk.shard.unix_time());
+        self.session.begin(transaction(ticket, &loaded));
+        (self.heard, self.ended) = (false, false);
+        let reused = self.transactions > 0;
+        self.transactions += 1;
+        loop {
+            match self.advance().await {
+                ClientStep::SendBody => {
+                    // An attempt in flight is ended before its end of data when its time is up.
+                    if expires.is_some_and(|at| at <= self.desk.shard.unix_time()) {
+                        self.lose(Hangup::Interrupted);
+                    } else {
+                        self.send_body(&mut loaded).await;
+                    }
+                }
+                ClientStep::Finished(result) => {
+                    self.over = !matches!(self.advance().await, ClientStep::Ready);
+                    return self.judge(result, reused, loaded.envelope);
+                }
+                ClientStep::Transmit
+                | ClientStep::Receive { .. }
+                | ClientStep::Ready
+                | ClientStep::Close(_) => unreachable!("a transaction ends with Finished"),
+            }
+        }
+    }
+
+    fn judge(&self, result: TransactionResult, reused: bool, envelope: Rc<Envelope>) -> Handed {
+        if self.broken && !self.ended && !result.uncertain {
+            if reused && !self.heard {
+                return Handed::Stale;
+            }
+            if self.stopped {
+                return Handed::Stopped;
+            }
+        }
+        Handed::Done(result, envelope)
+    }
+
+    /// Sends the body and, with its last block, the terminator, each block in one piece.
+    async fn send_body(&mut self, loaded: &mut Loaded) {
+        let mut sent = 0;
+        loop {
+            let mut parts = match loaded.body.next().await {
+                Ok(Some(parts)) => parts,
+                // The size that we were told was wrong, but nothing is missing.
+                Ok(None) => return self.session.body_sent(),
+                Err(_) => {
+                    self.broken = true;
+                    return self.session.body_failed();
+                }
+            };
+            sent += parts.iter().map(|part| part.as_slice().len() as u64).sum::<u64>();
+            let last = sent >= loaded.bytes;
+            if last {
+                parts.push(Part::Fixed(self.session.terminator()));
+            }
+            let by = self.desk.shard.now() + self.options.data_timeout;
+            if let Err(hangup) = self.wire.send(parts, by).await {
+                return self.fail(hangup).await;
+            }
+            if last {
+                self.ended = true;
+                return self.session.body_sent_with_terminator();
+            }
+        }
+    }
+
+    /// Carries bytes to and fro until the session wants something else.
+    async fn advance(&mut self) -> ClientStep {
+        loop {
+            match self.session.step() {
+                ClientStep::Transmit => self.transmit().await,
+                ClientStep::Receive { within } => self.receive(within).await,
+                step @ (ClientStep::Ready
+                | ClientStep::SendBody
+                | ClientStep::Finished(_)
+                | ClientStep::Close(_)) => return step,
+            }
+        }
+    }
+
+    async fn transmit(&mut self) {
+        let output = self.session.take_output();
+        let by = self.desk.shard.now() + self.options.command_timeout;
+        match self.wire.send(vec![Part::Bytes(output)], by).await {
+            Ok(mut parts) => match parts.pop() {
+                Some(Part::Bytes(output)) => self.session.sent(output),
+                Some(Part::Slice(_) | Part::Fixed(_)) | None => self.session.sent(Vec::new()),
+            },
+            Err(hangup) => self.fail(hangup).await,
+        }
+    }
+
+    async fn receive(&mut self, within: Duration) {
+        match self.wire.recv(self.desk.shard.now() + within).await {
+            Ok(bytes) => {
+                self.heard = true;
+                self.session.receive(&bytes);
+            }
+            // A transfer whose end of data is out is waited for: giving up would duplicate it.
+            Err(Hangup::Interrupted) if self.ended || !self.desk.shard.is_draining() => {}
+            Err(hangup) => self.lose(hangup),
+        }
+    }
+
+    /// A send has failed: what the peer had to say comes first.
+    async fn fail(&mut self, hangup: Hangup) {
+        let by = self.desk.shard.now() + LAST_WORDS;
+        while hangup != Hangup::TimedOut {
+            match self.wire.recv(by).await {
+                Ok(bytes) => {
+                    self.heard = true;
+                    self.session.receive(&bytes);
+                }
+                Err(Hangup::Interrupted) => {}
+                Err(Hangup::Closed | Hangup::Broken(_) | Hangup::TimedOut) => break,
+            }
+        }
+        self.lose(hangup);
+    }
+
+    fn lose(&mut self, hangup: Hangup) {
+        self.broken = true;
+        self.session.lost(match hangup {
+            Hangup::Closed => smtp::Hangup::Closed,
+            Hangup::Broken(_) => smtp::Hangup::Reset,
+            Hangup::TimedOut => smtp::Hangup::TimedOut,
+            Hangup::Interrupted => {
+                self.stopped = true;
+                smtp::Hangup::Shutdown
+            }
+        });
+    }
+
+    /// Waits for the next message of its place, as long as `idle` and the permit allow.
+    pub(crate) async fn idle(&mut self, stint: &Stint) -> Option<Ticket> {
+        let (shard, place) = (Rc::clone(&self.desk.shard), Rc::clone(&self.desk.place));
+        let began = shard.now();
+        let until = began + shard.options().idle;
+        loop {
+            let seat = shard.idle.sit(&place, self.wire.interrupter());
+            shard.tell_wanted(&place);
+            let by = if place.is_contended() { until.min(stint.idle_until(began)) } else { until };
+            self.listen(by).await;
+            let call = seat.called();
+            drop(seat);
+            if self.over || call == Call::Leave || shard.is_draining() {
+                return None;
+            }
+            if let Some(ticket) = shard.take(&place) {
+                return Some(ticket);
+            }
+            let patience = if place.is_contended() { stint.idle_until(began) } else { until };
+            if shard.now() >= patience.min(until) {
+                return None;
+            }
+        }
+    }
+
+    /// Waits until somebody calls, or the peer does what it should not.
+    async fn listen(&mut self, by: Instant) {
+        match self.wire.recv(by).await {
+            Ok(bytes) => {
+                // Nobody asked: 421, mostly. The session says that it is over.
+                self.session.receive(&bytes);
+                self.over = true;
+            }
+            Err(Hangup::Interrupted | Hangup::TimedOut) => {}
+            Err(hangup @ (Hangup::Closed | Hangup::Broken(_))) => {
+                self.lose(hangup);
+                self.over = true;
+            }
+        }
+    }
+
+    /// Says goodbye where that makes sense, and closes.
+    pub(crate) async fn part(mut self) {
+        if !self.over && matches!(self.session.step(), ClientStep::Ready) {
+            self.session.quit();
+            self.advance().await;
+        }
+        if self.broken {
+            self.wire.abort();
+        } else {
+            // The peer has nothing to do with it any more, nor has our permit.
+            let reactor = self.desk.shard.reactor.clone();
+            reactor.spawn(self.wire.close());
+        }
+    }
+}
+
+fn transaction(ticket: &Ticket, loaded: &Loaded) -> Transaction {
+    let envelope = &loaded.envelope;
+    let path = |index: &u32| envelope.recipients[*index as usize].clone();
+    Transaction {
+        reverse_path: envelope.reverse_path.clone(),
+        recipients: ticket.recipients.iter().map(path).collect(),
+        body: envelope.body,
+        // SIZE is the size without dot-stuffing (RFC 1870 §3).
+        bytes: loaded.bytes.saturating_sub(loaded.stuffed_lines),
+    }
+}
