@@ -11,7 +11,7 @@ use super::record::Standing;
 use super::scan::{Scanned, scan};
 use super::segments::{Segment, Segments};
 use super::stored::Stored;
-use super::survey::{Found, Survey, open, read_whole};
+use super::survey::{Contents, Found, Survey, open, read_contents};
 use super::tail::{Horizon, Tail};
 use super::writer::Writer;
 use crate::OpenError;
@@ -165,7 +165,10 @@ impl<'a> Reader<'a> {
         let last_start = survey.last_start();
         let mut tail = Tail::new(self.find_horizon(survey, last_start).await?);
         for found in &survey.segments {
-            let bytes = self.read(found).await?;
+            let Contents { bytes, unreadable } = self.read(found).await?;
+            for offset in unreadable {
+                self.note_damage(found.id, offset, "the disk does not give this block");
+            }
             let limit = found.end.map_or(bytes.len(), |end| end.offset as usize);
             let batches = scan(&bytes, found.header.generation, found.begin, limit);
             let settled = found.end.is_some() || found.header.start != last_start;
@@ -177,13 +180,13 @@ impl<'a> Reader<'a> {
 
     /// Reads a segment. One that may end in the middle is flushed first: what is acted upon must
     /// not vanish in a crash to come.
-    async fn read(&self, found: &Found) -> io::Result<Vec<u8>> {
+    async fn read(&self, found: &Found) -> io::Result<Contents> {
         let path = path_of(&self.directory, found.id);
         let file = open(self.reactor, &path, &self.plan).await?;
         if found.end.is_none() {
             file.sync().await?;
         }
-        Ok(read_whole(&file, found.file_bytes).await)
+        Ok(read_contents(&file, found.file_bytes).await)
     }
 
     /// Every batch of the last start up to this sequence was durable.
@@ -193,7 +196,7 @@ impl<'a> Reader<'a> {
         let open_ended =
             open_ended.filter(|found| found.end.is_none() && found.header.start == last_start);
         for found in open_ended {
-            let bytes = self.read(found).await?;
+            let bytes = self.read(found).await?.bytes;
             let batches = scan(&bytes, found.header.generation, found.begin, bytes.len());
             if horizon.take_in(&batches) {
                 break;

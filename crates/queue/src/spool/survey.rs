@@ -60,7 +60,8 @@ impl Survey {
                     return Err(OpenError::TooNew { found, known: VERSION });
                 }
                 HeaderFound::Whole(..) | HeaderFound::Longer(_) | HeaderFound::None => {
-                    if looks_written(&read_whole(&file, file_bytes).await) {
+                    let contents = read_contents(&file, file_bytes).await;
+                    if looks_written(&contents) {
                         survey.headless.push((id, file_bytes));
                     } else {
                         // A batch is written only after the header is durable: nothing is lost.
@@ -114,51 +115,73 @@ pub(super) async fn open(reactor: &Reactor, path: &Path, plan: &Plan) -> io::Res
 }
 
 async fn find_header(file: &File, file_bytes: u64) -> HeaderFound {
-    let found = SegmentHeader::find(&read(file, file_bytes.min(BLOCK as u64)).await);
+    let found = SegmentHeader::find(&read_contents(file, file_bytes.min(BLOCK as u64)).await.bytes);
     match found {
         HeaderFound::Longer(bytes) if bytes as u64 <= file_bytes => {
-            SegmentHeader::find(&read(file, bytes as u64).await)
+            SegmentHeader::find(&read_contents(file, bytes as u64).await.bytes)
         }
         found => found,
     }
 }
 
-/// Whether something like a batch lies at some block boundary.
-fn looks_written(bytes: &[u8]) -> bool {
-    bytes.chunks(BLOCK).any(|block| block.starts_with(BATCH_MAGIC))
+/// Whether something like a batch lies at some block boundary, or may lie there.
+fn looks_written(contents: &Contents) -> bool {
+    let batch = contents.bytes.chunks(BLOCK).any(|block| block.starts_with(BATCH_MAGIC));
+    batch || !contents.unreadable.is_empty()
 }
 
-/// All bytes of a segment.
-pub(super) async fn read_whole(file: &File, file_bytes: u64) -> Vec<u8> {
-    read(file, file_bytes).await
+/// Bytes of a segment, and where the disk did not give them.
+pub(super) struct Contents {
+    /// What could not be read is zeros, which verify as nothing.
+    pub(super) bytes: Vec<u8>,
+    /// The blocks that could not be read, by offset.
+    pub(super) unreadable: Vec<u32>,
 }
 
-/// The first `length` bytes of a file. What the disk does not give reads as zeros, which verify as
-/// nothing: the loss is then found, and told, where it matters.
-async fn read(file: &File, length: u64) -> Vec<u8> {
+/// How often a block is tried before it counts as lost.
+const TRIES: u32 = 5;
+
+/// The first `length` bytes of a file, in pieces, and block by block where a piece fails: a bad
+/// sector costs what lies on it, and nothing else.
+pub(super) async fn read_contents(file: &File, length: u64) -> Contents {
     let length = usize::try_from(length).expect("a segment fits the memory");
-    let mut bytes = Vec::with_capacity(length);
-    while bytes.len() < length {
-        let wanted = PIECE.min(length - bytes.len());
-        let before = bytes.len();
-        read_piece(file, wanted, PIECE, &mut bytes).await;
-        if bytes.len() < before + wanted {
-            bytes.truncate(before);
-            for _ in 0..wanted.div_ceil(BLOCK) {
-                read_piece(file, BLOCK.min(length - bytes.len()), BLOCK, &mut bytes).await;
-                let whole = bytes.len().next_multiple_of(BLOCK).min(length);
-                bytes.resize(whole, 0);
-            }
+    let mut contents = Contents { bytes: Vec::with_capacity(length), unreadable: Vec::new() };
+    while contents.bytes.len() < length {
+        let end = length.min(contents.bytes.len() + PIECE);
+        if read_up_to(file, end, PIECE, &mut contents.bytes).await {
+            continue;
+        }
+        while contents.bytes.len() < end {
+            read_block(file, end, &mut contents).await;
         }
     }
-    bytes
+    contents
 }
 
-/// Appends up to `wanted` bytes of `file` to `bytes`, from where they end.
-async fn read_piece(file: &File, wanted: usize, capacity: usize, bytes: &mut Vec<u8>) {
-    let asked = wanted.next_multiple_of(BLOCK);
-    if let Ok(slab) = file.read(Slab::new(capacity), bytes.len() as u64, asked).await {
-        let slice = slab.as_slice();
-        bytes.extend_from_slice(&slice[..slice.len().min(wanted)]);
+/// Appends the next block, or zeros.
+async fn read_block(file: &File, end: usize, contents: &mut Contents) {
+    let at = contents.bytes.len();
+    let end = end.min(at + BLOCK);
+    for _ in 0..TRIES {
+        if read_up_to(file, end, BLOCK, &mut contents.bytes).await {
+            return;
+        }
     }
+    contents.bytes.resize(end, 0);
+    contents.unreadable.push(u32::try_from(at).expect("segments are far below 4 GiB"));
+}
+
+/// Appends the bytes of `file` from where `bytes` end up to `end`, at most `capacity` of them;
+/// `false`, and nothing is appended, when they do not all come.
+async fn read_up_to(file: &File, end: usize, capacity: usize, bytes: &mut Vec<u8>) -> bool {
+    let wanted = end - bytes.len();
+    let asked = wanted.next_multiple_of(BLOCK);
+    let Ok(slab) = file.read(Slab::new(capacity), bytes.len() as u64, asked).await else {
+        return false;
+    };
+    let whole = slab.len() >= wanted;
+    if whole {
+        bytes.extend_from_slice(&slab.as_slice()[..wanted]);
+    }
+    whole
 }

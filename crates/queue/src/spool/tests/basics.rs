@@ -1,13 +1,13 @@
 //! What a log promises where nothing goes wrong, and with a full or broken disk.
 
 use super::support::*;
-use crate::spool::{Change, Finished, Outcomes};
+use crate::spool::{Change, Finished, Log, Outcomes, Piece};
 use crate::{CommitError, LoadError, OpenError};
 use mail::{MessageId, UnixTime};
-use reactor::FileSystemKind;
 use reactor::sim::Faults;
+use reactor::{FileSystemKind, OpenHow, Part, Reactor, Slab};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const KINDS: [FileSystemKind; 2] = [FileSystemKind::Ext, FileSystemKind::Btrfs];
@@ -101,6 +101,136 @@ fn dead_segments_go_and_their_outcomes_after_them() {
             assert!(opening.found.is_empty(), "a finished message has come back");
         });
     }
+}
+
+/// Stores and finishes messages until the log has left the segment that it writes to.
+async fn leave_segment(log: &Log) {
+    for _ in 0..10 {
+        let (id, stored) = store(log, 60_000).await;
+        deliver(log, id, stored);
+    }
+    log.drain().await;
+}
+
+#[test]
+fn an_outcome_stays_as_long_as_the_segment_of_its_message() {
+    let (world, host) = world(10, Faults::none());
+    let (alive, process) = live(&world, &host, |reactor| async move {
+        let Opening { log, lock, .. } = open(&reactor, 0).await.expect("a fresh spool");
+        let (alive, _) = store(&log, 100).await;
+        let (over, stored) = store(&log, 100).await;
+        leave_segment(&log).await;
+        deliver(&log, over, stored);
+        leave_segment(&log).await;
+        leave_segment(&log).await;
+        reactor.sleep(reactor.now() + Duration::from_secs(1)).await;
+        drop(lock);
+        alive
+    });
+    process.kill();
+    for _ in 0..2 {
+        let (_, process) = live(&world, &host, |reactor| async move {
+            let opening = open(&reactor, 0).await.expect("a good spool");
+            let found: Vec<MessageId> = opening.found.iter().map(|one| one.id).collect();
+            assert_eq!(found, [alive]);
+            leave_segment(&opening.log).await;
+            reactor.sleep(reactor.now() + Duration::from_secs(1)).await;
+        });
+        process.kill();
+    }
+}
+
+#[test]
+fn a_segment_outlives_its_last_message_until_the_dsn_is_durable() {
+    let (world, host) = world(11, Faults::none());
+    let ((), process) = live(&world, &host, |reactor| async move {
+        let Opening { log, lock, .. } = open(&reactor, 0).await.expect("a fresh spool");
+        let (id, stored) = store(&log, 100).await;
+        leave_segment(&log).await;
+        let dsn = log.next_id();
+        let (envelope, header) = (envelope(1), header_of(dsn));
+        let changes = [(0, Change::Bounced)];
+        let outcomes = Outcomes { id, segment: stored.position.segment, changes: &changes };
+        let report = message(dsn, &envelope, &header, b"");
+        drop(log.append_outcomes(&outcomes, Some(&report), Finished::Yes(stored)));
+        // Less than outcomes wait for a batch.
+        reactor.sleep(reactor.now() + Duration::from_millis(1)).await;
+        drop(lock);
+    });
+    process.kill();
+    live(&world, &host, |reactor| async move {
+        let opening = open(&reactor, 0).await.expect("a good spool");
+        assert_eq!(opening.found.len(), 1, "the message or its DSN");
+    });
+}
+
+#[test]
+fn a_damaged_body_costs_one_message_and_a_damaged_batch_what_is_in_it() {
+    let (world, host) = world(12, Faults::none());
+    let (positions, process) = live(&world, &host, |reactor| async move {
+        let Opening { log, lock, .. } = open(&reactor, 0).await.expect("a fresh spool");
+        let mut positions = Vec::new();
+        for _ in 0..5 {
+            let (id, stored) = store(&log, 1000).await;
+            positions.push((id, stored.position));
+        }
+        drop(lock);
+        positions
+    });
+    process.kill();
+    let (segment, body) = (positions[1].1.segment, positions[1].1.offset + 600);
+    let header = positions[3].1.offset - 64;
+    let path = format!("{SPOOL}/log-00/{segment}");
+    live(&world, &host, |reactor| async move {
+        for at in [body, header] {
+            corrupt(&reactor, &path, at).await;
+        }
+        let Opening { log, found, damaged, lock } = open(&reactor, 0).await.expect("it goes on");
+        assert_eq!(damaged, 2);
+        let ids: Vec<MessageId> = found.iter().map(|one| one.id).collect();
+        let expected = [0, 1, 2, 4].map(|index: usize| positions[index].0);
+        assert_eq!(ids, expected);
+        for one in found {
+            let opened = log.load(one.stored.position).await.expect("its record is whole");
+            let Some(Piece::Disk(extent)) = opened.pieces.into_iter().next() else { panic!() };
+            let good = log.read(extent).await.is_ok();
+            assert_eq!(good, one.id != positions[1].0, "{}", one.id);
+        }
+        drop(lock);
+    });
+}
+
+/// Flips a bit of a file.
+async fn corrupt(reactor: &Reactor, path: &str, at: u32) {
+    let how = OpenHow { write: true, ..OpenHow::default() };
+    let file = reactor.open(Path::new(path), how).await.expect("a segment");
+    let begin = u64::from(at) / 4096 * 4096;
+    let mut slab = file.read(Slab::new(4096), begin, 4096).await.expect("readable");
+    slab.as_mut_slice()[at as usize % 4096] ^= 1;
+    let parts = vec![Part::Bytes(slab.as_slice().to_vec())];
+    file.write(parts, begin, true).await.expect("writable");
+}
+
+#[test]
+fn a_spool_of_a_newer_version_is_left_alone() {
+    let (world, host) = world(13, Faults::none());
+    let ((), process) = live(&world, &host, |reactor| async move {
+        open(&reactor, 0).await.expect("a fresh spool");
+    });
+    process.kill();
+    live(&world, &host, |reactor| async move {
+        let path = format!("{SPOOL}/log-00/segment-00000001");
+        let how = OpenHow { write: true, ..OpenHow::default() };
+        let file = reactor.open(Path::new(&path), how).await.expect("a segment");
+        let slab = file.read(Slab::new(4096), 0, 4096).await.expect("readable");
+        let mut bytes = slab.as_slice().to_vec();
+        bytes[8] += 1;
+        let checksum = crc32c::crc32c(&bytes[..12]);
+        bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
+        file.write(vec![Part::Bytes(bytes)], 0, true).await.expect("writable");
+        let error = open(&reactor, 0).await.err().expect("too new");
+        assert!(matches!(error, OpenError::TooNew { found: 2, known: 1 }), "{error}");
+    });
 }
 
 #[test]
