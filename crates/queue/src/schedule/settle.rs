@@ -92,7 +92,7 @@ impl Schedule {
             }
             self.legs[leg as usize].recipients -= retried;
             let new = &mut self.legs[split as usize];
-            new.recipients = retried;
+            (new.recipients, new.tried) = (retried, true);
             self.place(split, now);
         }
         self.return_leg(leg, &mut settled.removed, now);

@@ -423,6 +423,19 @@ fn a_deferred_recipient_is_not_due_before_its_retry_time() {
 }
 
 #[test]
+fn a_next_hop_may_ask_for_more_time_than_the_back_off_gives() {
+    let mut schedule = Schedule::new(retry());
+    let start = UnixTime(1000 * SECOND);
+    let entry = Entry { hop: hop(0), due: start, attempts: 0 };
+    schedule.insert(start, false, false, [Some(entry)], start);
+    let handed = schedule.take(&hop(0), start).expect("due at once");
+    let verdict = Verdict::Retry { not_before: UnixTime(1100 * SECOND) };
+    let settled = schedule.settle(handed.leg, [(0, verdict)], start, 0.5);
+    assert_eq!(settled.due, UnixTime(1100 * SECOND));
+    assert_eq!(schedule.next_due(), Some(settled.due));
+}
+
+#[test]
 fn what_this_process_has_not_tried_is_tried_once_before_it_is_given_up() {
     let mut schedule = Schedule::new(retry());
     let now = UnixTime(9000 * SECOND);
