@@ -141,6 +141,9 @@ impl Shared {
         if writer.ends.is_empty() {
             writer.full = false;
             writer.ready = Some(fresh);
+            if let Some(left) = writer.left.take() {
+                self.segments.close(left);
+            }
         } else {
             writer.ends.extend(ends);
             self.segments.close(fresh.id);

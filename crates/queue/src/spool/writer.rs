@@ -66,6 +66,8 @@ pub(super) struct Writer {
     retreating: bool,
     /// Where segments end that were left without a seal; the next header says so.
     pub(super) ends: Vec<End>,
+    /// The segment that was left so, to be closed when there is another.
+    pub(super) left: Option<SegmentId>,
     /// How many wait for everything to be durable.
     pub(super) draining: u32,
     pub(super) failed: bool,
@@ -96,6 +98,7 @@ impl Writer {
             spare: None,
             retreating: false,
             ends: Vec::new(),
+            left: None,
             draining: 0,
             failed: false,
             full: false,
@@ -444,12 +447,13 @@ impl Shared {
         }
         again.append(&mut writer.closed);
         writer.closed = again;
-        if let Some(left) = writer.current.take() {
-            self.segments.close(left.id);
-        }
+        // It stays until another one has this start's count in its header: ids depend on it.
+        let left = writer.current.take().map(|current| current.id).or(writer.left);
         // The segment that was prepared does not know these ends; without it there is more room.
-        if let Some(unused) = writer.ready.take() {
-            self.segments.close(unused.id);
+        let unused = writer.ready.take().map(|fresh| fresh.id);
+        writer.left = left.or(unused);
+        if let (Some(_), Some(unused)) = (left, unused) {
+            self.segments.close(unused);
         }
         writer.retreating = false;
         writer.full = true;
