@@ -25,7 +25,7 @@ pub struct Counters {
     pub sessions: BTreeMap<&'static str, u64>,
     /// Messages in each session that has ended (`outbound_session_messages`).
     pub session_messages: Vec<f64>,
-    /// Seconds from taking a message to knowing what became of it (`attempt_seconds`).
+    /// Seconds from beginning a transaction to knowing what became of it (`attempt_seconds`).
     pub attempt_seconds: Vec<f64>,
     /// Seconds of delivered messages before the queue, in it, connecting, transmitting
     /// (`delivery_seconds{stage}`).

@@ -216,6 +216,7 @@ impl Destination {
             changes.push((shard, Change::Grant(permits)));
         }
         self.tell_to_keep(&mut changes);
+        self.shares.retain(|_, share| share.wanted > 0 || share.held > 0);
         let news = (self.window, self.resting_until());
         for (&shard, share) in &mut self.shares {
             if share.told != Some(news) {
@@ -224,7 +225,6 @@ impl Destination {
                 changes.push((shard, Change::Standing { window, resting_until }));
             }
         }
-        self.shares.retain(|_, share| share.wanted > 0 || share.held > 0);
         changes
     }
 

@@ -89,11 +89,17 @@ impl Place {
         state.due = state.due.saturating_sub(1);
     }
 
-    /// How many sessions we have use for: those at work, and one for each message due.
-    pub(crate) fn wanted(&self) -> usize {
+    /// How many sessions we have use for: one for each message due beside those at work, or those
+    /// that we have, or none when all of them wait. What lies between is nobody's concern, so that
+    /// a session that waits for a moment costs no word to the home.
+    fn wanted(&self) -> usize {
         let state = self.state.borrow();
         let busy = state.held - state.idle.len();
-        (busy + state.due).min(state.route.sessions).max(busy)
+        let wanted = (busy + state.due).min(state.route.sessions);
+        match wanted {
+            0 => 0,
+            _ => wanted.max(state.held),
+        }
     }
 
     /// What to tell the home, when it is news.

@@ -254,9 +254,13 @@ impl Shard {
 
     /// A shard's ear.
     fn told(self: &Rc<Self>, hop: &NextHop, change: Change) {
-        let place = self.place(hop);
+        if let Change::Grant(permits) = change {
+            return self.granted(&self.place(hop), permits);
+        }
+        // What is said about a place that is gone meanwhile concerns nobody.
+        let Some(place) = self.places.borrow().get(hop).cloned() else { return };
         match change {
-            Change::Grant(permits) => self.granted(&place, permits),
+            Change::Grant(_) => unreachable!("seen above"),
             Change::Keep(sessions) => {
                 place.set_keep(sessions);
                 if place.is_contended() {
