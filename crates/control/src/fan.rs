@@ -81,10 +81,8 @@ mod tests {
     use super::*;
 
     fn ask(shards: &Shards) -> Answers<queue::Summary> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .expect("a runtime");
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         let order = |answer| Order::Summary { answer };
         runtime.block_on(shards.ask_within(Duration::from_secs(2), order))
     }

@@ -221,3 +221,7 @@ fn add_up<'a, K: Ord + 'a>(counts: impl Iterator<Item = (&'a K, &'a u64)>) -> Su
     }
     sums
 }
+
+#[cfg(test)]
+#[path = "feed_tests.rs"]
+mod tests;
