@@ -12,12 +12,15 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Events that may wait to be written.
 const BACKLOG: usize = 65_536;
+
+/// How often the writer looks for events while there is traffic: how late a line may be.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Where lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,23 +120,24 @@ fn write_all(
     format: Format,
 ) {
     let mut line = String::with_capacity(512);
+    let mut quiet = Duration::ZERO;
     loop {
+        reopen(shared, output);
         let next = match events.try_recv() {
             Ok(next) => next,
-            Err(_) => {
-                // Nothing waits: show what there is, then wait.
+            Err(TryRecvError::Disconnected) => {
                 drop(output.flush());
-                match events.recv_timeout(Duration::from_secs(1)) {
-                    Ok(next) => next,
-                    Err(RecvTimeoutError::Timeout) => {
-                        reopen(shared, output);
-                        continue;
-                    }
-                    Err(RecvTimeoutError::Disconnected) => return,
+                return;
+            }
+            Err(TryRecvError::Empty) => {
+                drop(output.flush());
+                match pause(events, &mut quiet) {
+                    Some(next) => next,
+                    None => continue,
                 }
             }
         };
-        reopen(shared, output);
+        quiet = Duration::ZERO;
         let dropped = shared.dropped.swap(0, Ordering::Relaxed);
         if dropped > 0 {
             let note = Event::new(mail::EventKind::LibraryWarned)
@@ -145,6 +149,21 @@ fn write_all(
         drop(output.write_all(line.as_bytes()));
         line.clear();
     }
+}
+
+/// Waits when there is nothing to write. A shard that finds the writer asleep on the channel pays a
+/// system call to wake it, for each event of a busy relay; so the writer looks in on its own while
+/// there is traffic, and goes to sleep on the channel only after a quiet second.
+fn pause(
+    events: &Receiver<(UnixTime, Event)>,
+    quiet: &mut Duration,
+) -> Option<(UnixTime, Event)> {
+    if *quiet < Duration::from_secs(1) {
+        std::thread::park_timeout(LOOK);
+        *quiet += LOOK;
+        return None;
+    }
+    events.recv_timeout(Duration::from_secs(1)).ok()
 }
 
 /// Appends one line with its end.

@@ -1,6 +1,6 @@
 //! Memory that the kernel reads from and writes to.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ops::Range;
 use std::ptr::NonNull;
 use std::rc::Rc;
@@ -23,7 +23,7 @@ impl Slab {
         let capacity = capacity.max(1).next_multiple_of(Self::ALIGNMENT);
         let layout = Self::layout(capacity);
         // SAFETY: the layout has a non-zero size.
-        let memory = unsafe { alloc_zeroed(layout) };
+        let memory = unsafe { alloc(layout) };
         let Some(memory) = NonNull::new(memory) else { handle_alloc_error(layout) };
         Self { memory, capacity, length: 0 }
     }
@@ -69,7 +69,7 @@ impl Slab {
         self.set_len(end);
     }
 
-    /// Makes `length` bytes count as in use; new ones are zero or what was read into them.
+    /// Makes `length` bytes count as in use; new ones are zero.
     pub(crate) fn set_len(&mut self, length: usize) {
         assert!(length <= self.capacity, "a slab was overfilled");
         if length > self.length {
@@ -97,7 +97,8 @@ impl Slab {
 
     /// The bytes in use.
     pub fn as_slice(&self) -> &[u8] {
-        // SAFETY: `length` bytes are initialised (zeroed at the start) and inside the allocation.
+        // SAFETY: `length` bytes were written (by `append`, `set_len` or the kernel) and lie inside
+        // the allocation.
         unsafe { std::slice::from_raw_parts(self.memory.as_ptr(), self.length) }
     }
 
