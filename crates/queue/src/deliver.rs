@@ -110,8 +110,8 @@ impl Queue {
         self.wake();
     }
 
-    /// Uses other routes from now on; what waits is routed anew, in a long queue some of it a little
-    /// later.
+    /// Uses other routes from now on; what waits is routed anew, in a long queue some of it a
+    /// little later.
     pub fn reroute(&self, router: Router) {
         self.shared.router.replace(router);
         let Some(mut from) = self.reroute_some(0) else { return };

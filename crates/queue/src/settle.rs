@@ -97,9 +97,6 @@ impl Queue {
                 Outcome::Deferred { .. } if settled.removed.contains(&recipient) => {}
                 Outcome::Deferred { reason, .. } => {
                     changes.push((recipient, self.defer(books, attempt, recipient, &reason)));
-                    if settled.held {
-                        changes.push((recipient, Change::Held));
-                    }
                 }
             }
         }

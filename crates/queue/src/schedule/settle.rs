@@ -24,8 +24,6 @@ pub(crate) struct Settled {
     pub(crate) due: UnixTime,
     /// Attempts so far.
     pub(crate) attempts: u32,
-    /// They wait for an operator instead.
-    pub(crate) held: bool,
     /// These are given up, and done.
     pub(crate) expired: Vec<u32>,
     /// These had been removed by an operator, and are done.
@@ -51,7 +49,7 @@ impl Schedule {
         let expires = self.expires_at(message);
         let (removed, over) = (message.removed, self.is_over(expires, now));
         let due = now.plus(self.retry.delay(attempts, chance));
-        let mut settled = Settled { due, attempts, held: message.held, ..Settled::default() };
+        let mut settled = Settled { due, attempts, ..Settled::default() };
         for (recipient, verdict) in verdicts {
             if self.messages[key as usize].recipients.get(recipient as usize) != Some(&leg) {
                 continue;

@@ -211,7 +211,7 @@ impl Pair {
             assert_eq!((settled.expired, settled.retried), (retried, vec![]));
             return;
         }
-        assert_eq!((&settled.retried, settled.held), (&retried, message.held));
+        assert_eq!(settled.retried, retried);
         if retried.is_empty() {
             return;
         }
