@@ -47,7 +47,7 @@ const TURNS_AT_ONCE: u32 = 200_000;
 ///
 /// - *in*: [`host`](Self::host), [`set_faults`](Self::set_faults), [`note`](Self::note)
 /// - *time*: [`step`](Self::step), [`run`](Self::run), [`now`](Self::now)
-/// - *out*: [`hash`](Self::hash), [`log`](Self::log)
+/// - *out*: [`hash`](Self::hash), [`watch`](Self::watch)
 #[derive(Clone)]
 pub struct World {
     engine: Rc<Engine>,
@@ -138,14 +138,9 @@ impl World {
         self.engine.state.borrow().trace.hash()
     }
 
-    /// Begins to keep the text of events for [`log`](Self::log).
-    pub fn record(&self) {
-        self.engine.state.borrow_mut().trace.record();
-    }
-
-    /// The lines kept since the last call.
-    pub fn log(&self) -> Vec<String> {
-        self.engine.state.borrow_mut().trace.take_lines()
+    /// Lets `watcher` hear the text of events from now on. It must not call the world.
+    pub fn watch(&self, watcher: impl FnMut(&str) + 'static) {
+        self.engine.state.borrow_mut().trace.watch(Box::new(watcher));
     }
 
     /// Adds a sentence to the events.

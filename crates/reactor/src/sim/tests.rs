@@ -399,3 +399,14 @@ fn a_world_in_which_nothing_can_happen_says_so() {
     assert!(!world.run(|| false, HOUR));
     assert_eq!(world.now().since(Instant(0)), HOUR, "but time passes");
 }
+
+#[test]
+fn a_watcher_hears_events_with_their_time() {
+    let heard = Rc::new(RefCell::new(Vec::new()));
+    let world = World::new(1, Faults::none());
+    let ears = Rc::clone(&heard);
+    world.watch(move |line| ears.borrow_mut().push(line.to_owned()));
+    world.run(|| false, Duration::from_millis(1500));
+    world.note("here we are");
+    assert_eq!(*heard.borrow(), ["     1.500000 here we are"]);
+}

@@ -5,22 +5,20 @@ use crate::time::Instant;
 /// Multiplied in at each step; the golden ratio, as in splitmix64.
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// The running hash of all events, and their text while recording.
+/// Hears the text of each event.
+type Watcher = Box<dyn FnMut(&str)>;
+
+/// The running hash of all events, and who hears their text.
 #[derive(Default)]
 pub(super) struct Trace {
     hash: u64,
-    lines: Option<Vec<String>>,
+    watcher: Option<Watcher>,
 }
 
 impl Trace {
-    /// Begins to keep the text of events.
-    pub(super) fn record(&mut self) {
-        self.lines.get_or_insert_default();
-    }
-
-    /// Takes the text kept so far.
-    pub(super) fn take_lines(&mut self) -> Vec<String> {
-        self.lines.as_mut().map(std::mem::take).unwrap_or_default()
+    /// Lets `watcher` hear the text of events from now on.
+    pub(super) fn watch(&mut self, watcher: Watcher) {
+        self.watcher = Some(watcher);
     }
 
     /// The hash of everything so far.
@@ -35,8 +33,8 @@ impl Trace {
         for number in numbers {
             self.mix(*number as u64);
         }
-        if let Some(lines) = &mut self.lines {
-            lines.push(format!("{} {word} {numbers:?}", stamp(now)));
+        if let Some(watcher) = &mut self.watcher {
+            watcher(&format!("{} {word} {numbers:?}", stamp(now)));
         }
     }
 
@@ -44,8 +42,8 @@ impl Trace {
     pub(super) fn sentence(&mut self, now: Instant, text: &str) {
         self.mix(now.0);
         self.mix_bytes(text.as_bytes());
-        if let Some(lines) = &mut self.lines {
-            lines.push(format!("{} {text}", stamp(now)));
+        if let Some(watcher) = &mut self.watcher {
+            watcher(&format!("{} {text}", stamp(now)));
         }
     }
 
