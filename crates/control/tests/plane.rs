@@ -1,124 +1,14 @@
 //! The control plane as a whole, with a shard that says what the test wants.
 
-use control::client::{ClientError, Method, call};
-use control::{
-    About, Answer, Format, Log, Options, Order, Plane, Reload, ShardLink, Snapshot, Target, Window,
-};
-use mail::{Level, MessageId, UnixTime};
-use queue::{Listed, State};
-use serde_json::{Value, json};
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+mod world;
+
+use control::Snapshot;
+use control::client::ClientError;
+use mail::MessageId;
+use serde_json::json;
+use std::sync::Mutex;
 use std::time::Duration;
-
-/// A running plane with one made-up shard.
-struct World {
-    /// Kept, for what is in it.
-    _directory: tempfile::TempDir,
-    socket: PathBuf,
-    metrics: SocketAddr,
-    window: Window,
-    /// The drain order, once it has come: answering it ends the shard.
-    drained: Receiver<Answer<usize>>,
-    plane: JoinHandle<control::Ended>,
-}
-
-fn listed(sequence: u64) -> Listed {
-    Listed {
-        id: MessageId::new(0, 1, sequence),
-        accepted: UnixTime(sequence),
-        bytes: 12,
-        from: "a@example.org".into(),
-        state: State::Deferred,
-        recipients: Vec::new(),
-    }
-}
-
-/// Two messages; whatever is done is done to both.
-fn shard(mut orders: reactor::Receiver<Order>, drained: &Sender<Answer<usize>>) {
-    loop {
-        match orders.try_recv() {
-            None => std::thread::yield_now(),
-            Some(Order::List { answer, .. }) => answer(vec![listed(2), listed(1)]),
-            Some(Order::Show { answer, .. }) => answer(None),
-            Some(Order::Summary { answer }) => answer(queue::Summary::default()),
-            Some(Order::Act { filter, answer, .. }) => answer(if filter.all { 2 } else { 1 }),
-            Some(Order::Destinations { answer }) => answer(Vec::new()),
-            Some(Order::Reload(_)) => {}
-            Some(Order::Drain { answer, .. }) => {
-                drop(drained.send(answer));
-                return;
-            }
-        }
-    }
-}
-
-fn start(reload: impl FnMut() -> Result<Vec<control::Apply>, String> + Send + 'static) -> World {
-    let directory = tempfile::tempdir().expect("a directory");
-    let socket = directory.path().join("control.sock");
-    let options = Options {
-        socket: socket.clone(),
-        group: None,
-        metrics: Some("127.0.0.1:0".parse().expect("an address")),
-        dns_servers: vec!["127.0.0.1:1".parse().expect("an address")],
-        dns_timeout: Duration::from_secs(1),
-        drain: Duration::from_secs(20),
-        version: "9.9.9",
-    };
-    let sockets = control::bind(&options).expect("free sockets");
-    let listener = sockets.metrics.as_ref().expect("a listener");
-    let metrics = listener.local_addr().expect("an address");
-    let log = directory.path().join("log");
-    let (log, _) = Log::start(Target::File(log), Format::Text, Level::Info).expect("a log");
-    let (orders, inbox) = reactor::channel(16);
-    let window = Window::default();
-    let links = vec![ShardLink { orders, window: Arc::clone(&window) }];
-    let (drain, drained) = channel();
-    std::thread::Builder::new().spawn(move || shard(inbox, &drain)).expect("a thread");
-    let (_, lookups) = control::lookups();
-    let plane = std::thread::Builder::new().spawn(move || {
-        let reload: Reload = Box::new(reload);
-        let about = About { hostname: "relay.example".into(), shards: 1, ..About::default() };
-        Plane { options, sockets, log, shards: links, lookups, reload, about }.run()
-    });
-    let plane = plane.expect("a thread");
-    World { _directory: directory, socket, metrics, window, drained, plane }
-}
-
-fn started() -> World {
-    start(|| Ok(vec![Box::new(|_| ())]))
-}
-
-impl World {
-    fn get(&self, path: &str) -> Result<Value, ClientError> {
-        call(&self.socket, Method::GET, path, None)
-    }
-
-    fn post(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
-        call(&self.socket, Method::POST, path, Some(body))
-    }
-
-    /// The whole reply of the metrics' port.
-    fn scrape(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(self.metrics).expect("it listens");
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).expect("it reads");
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).expect("it answers");
-        reply
-    }
-
-    /// Drains, and gives what the plane came to.
-    fn end(self) -> control::Ended {
-        self.post("/drain", &json!({})).expect("it drains");
-        self.drained.recv().expect("the order comes")(3);
-        self.plane.join().expect("it ends")
-    }
-}
+use world::{start, started};
 
 fn snapshot(failed: bool) -> Snapshot {
     Snapshot {
@@ -164,12 +54,7 @@ fn what_makes_no_sense_is_refused_with_a_reason() {
 fn status_tells_the_version_the_state_and_the_numbers() {
     let world = started();
     world.window.lock().expect("a window").push(snapshot(false));
-    let status = loop {
-        let status = world.get("/status").expect("a status");
-        if status["numbers"]["held"] == 3 {
-            break status;
-        }
-    };
+    let status = world.await_status(|status| status["numbers"]["held"] == 3);
     assert_eq!(status["version"], "9.9.9");
     assert_eq!(status["hostname"], "relay.example");
     assert_eq!(status["state"], "running");
@@ -188,9 +73,9 @@ fn a_relay_that_drains_is_alive_but_not_ready() {
     let ready = world.scrape("/readyz");
     assert!(ready.starts_with("HTTP/1.1 503") && ready.ends_with("draining\n"), "{ready}");
     answer(3);
-    let ended = world.plane.join().expect("it ends");
-    assert_eq!(ended, control::Ended { failure: None, sessions_left: 3 });
-    assert!(!world.socket.exists(), "the socket goes with its relay");
+    let socket = world.socket.clone();
+    assert_eq!(world.join().0, control::Ended { failure: None, sessions_left: 3 });
+    assert!(!socket.exists(), "the socket goes with its relay");
 }
 
 #[test]
@@ -217,8 +102,7 @@ fn a_failed_spool_drains_the_process_and_is_its_end() {
     let answer = world.drained.recv().expect("nobody had to ask");
     assert!(world.scrape("/readyz").contains("503"));
     answer(0);
-    let ended = world.plane.join().expect("it ends");
-    assert!(ended.failure.expect("a reason").contains("disk"));
+    assert!(world.join().0.failure.expect("a reason").contains("disk"));
 }
 
 #[test]
@@ -228,5 +112,24 @@ fn metrics_are_in_the_text_format_of_prometheus() {
     assert!(reply.contains("content-type: text/plain; version=0.0.4"), "{reply}");
     assert!(reply.contains("ringpost_build_info{version=\"9.9.9\""), "{reply}");
     assert!(reply.contains("process_resident_memory_bytes"), "{reply}");
+    world.end();
+}
+
+#[test]
+fn a_question_of_a_shard_comes_back_with_its_answer_and_is_counted() {
+    let world = started();
+    let options = reactor::Options { backend: reactor::Backend::Poll, ..Default::default() };
+    let (reactor, _) = reactor::Reactor::new(&options).expect("a reactor");
+    let requests = world.questions.carry(&reactor);
+    let resolver = lookup::Resolver::new(&reactor, requests, Duration::from_secs(20));
+    let answer = reactor.run(async move {
+        resolver.mx(&mail::Domain::parse("example.org").expect("a domain")).await
+    });
+    // Nothing listens at the name server's port.
+    let lookup::LookupError::Temporary(why) = answer.expect_err("no server");
+    assert!(why.contains("example.org"), "{why}");
+    let line = "ringpost_dns_lookups_total{kind=\"mx\",result=\"failed\"} 1";
+    assert!(world.scrape("/metrics").contains(line));
+    reactor.shut_down();
     world.end();
 }
