@@ -24,7 +24,7 @@ pub(crate) struct Kept {
     pub(crate) stored: Stored,
     /// Recipients whose end is not on its way to the disk yet. With the last one the place of the
     /// message is given back.
-    pub(crate) unrecorded: usize,
+    pub(crate) unrecorded: u32,
 }
 
 /// A recipient.
@@ -74,13 +74,14 @@ impl Kept {
             Addressee { to: recipient.to_string().into(), reason }
         });
         let done = standings.iter().filter(|standing| standing.done).count();
+        let left = envelope.recipients.len() - done;
         Self {
             id,
             from: envelope.reverse_path.to_string().into(),
             client: envelope.origin.address(),
             recipients: recipients.collect(),
             stored,
-            unrecorded: envelope.recipients.len() - done,
+            unrecorded: u32::try_from(left).expect("recipients_per_message bounds them"),
         }
     }
 
@@ -108,5 +109,16 @@ impl Kept {
     pub(crate) fn forward_path(&self, recipient: u32) -> ForwardPath {
         let text = &self.recipients[recipient as usize].to;
         ForwardPath::parse(text).expect("a path that was parsed once parses again")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_beside_the_schedule_takes_at_most_160_bytes_besides_addresses() {
+        let kept = size_of::<Option<Kept>>();
+        assert!(kept <= 160, "{kept}");
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 pub struct Filter {
     /// One of these.
     pub ids: Vec<MessageId>,
-    /// A recipient waits for the next hop of this name.
+    /// A recipient waits for the next hop of this name, or with this behind `://` in it.
     pub hop: Option<String>,
     /// A recipient's domain, or a whole address.
     pub to: Option<String>,
@@ -40,6 +40,12 @@ impl Filter {
     }
 }
 
+/// Whether `wanted` names the next hop called `name`.
+pub(crate) fn names(wanted: &str, name: &str) -> bool {
+    let short = name.split_once("://").map(|(_, rest)| rest);
+    wanted == name || short.is_some_and(|short| short.eq_ignore_ascii_case(wanted))
+}
+
 /// Whether `wanted`, a domain or an address, means `address`. Domains are compared without case,
 /// local-parts with (RFC 5321 §2.4).
 pub(crate) fn means(wanted: &str, address: &str) -> bool {
@@ -54,6 +60,14 @@ pub(crate) fn means(wanted: &str, address: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_next_hop_is_named_whole_or_without_its_scheme() {
+        assert!(names("mx://example.org", "mx://example.org"));
+        assert!(names("Example.org", "mx://example.org"));
+        assert!(!names("example.org", "mx://sub.example.org"));
+        assert!(!names("mx", "mx://example.org"));
+    }
 
     #[test]
     fn a_domain_means_all_its_addresses_and_an_address_itself() {

@@ -1,7 +1,7 @@
 //! What operators see and do.
 
 use crate::books::Books;
-use crate::filter::means;
+use crate::filter::{means, names};
 use crate::schedule::{MessageKey, View};
 use crate::spool::{Change, Log};
 use crate::{Counters, Filter, Listed, ListedRecipient, Queue, Shown, State, Summary, SummaryLine};
@@ -177,7 +177,7 @@ fn is_meant(books: &Books, filter: &Filter, key: MessageKey, now: UnixTime) -> b
     let kept = books.kept(key);
     let recipient = |view: View<'_>| {
         let address = &kept.recipients[view.recipient as usize].to;
-        hop.as_ref().is_none_or(|hop| view.hop.as_str() == hop)
+        hop.as_ref().is_none_or(|hop| names(hop, view.hop.as_str()))
             && to.as_ref().is_none_or(|to| means(to, address))
     };
     let old_enough = |least: &Duration| now.since(books.schedule.accepted(key)) >= *least;

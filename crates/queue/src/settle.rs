@@ -87,7 +87,13 @@ impl Queue {
             match outcome {
                 Outcome::Delivered { .. } => changes.push((recipient, Change::Delivered)),
                 Outcome::Bounced { reason } => {
-                    failed.push(self.fail(books, attempt, recipient, reason));
+                    let one = self.fail(books, attempt, recipient, reason);
+                    // What an operator has removed meanwhile is not reported.
+                    if books.schedule.is_removed(attempt.message) {
+                        changes.push((recipient, Change::Bounced));
+                    } else {
+                        failed.push(one);
+                    }
                 }
                 Outcome::Deferred { reason, .. } if settled.expired.contains(&recipient) => {
                     let reason = Reason::Expired(reason.to_string());
@@ -217,7 +223,7 @@ impl Queue {
         let ends = changes.iter().filter(|(_, change)| is_end(change)).count();
         let mut books = self.shared.books.borrow_mut();
         let kept = books.kept_mut(message);
-        kept.unrecorded -= ends;
+        kept.unrecorded -= u32::try_from(ends).expect("a record has few changes");
         let (id, segment) = (kept.id, kept.stored.position.segment);
         let over = kept.unrecorded == 0;
         let finished = if over { Finished::Yes(books.forget(message)) } else { Finished::No };

@@ -251,6 +251,64 @@ fn what_is_removed_is_gone_without_a_report() {
 }
 
 #[test]
+fn what_is_removed_in_flight_is_not_reported_when_it_bounces() {
+    let machine = machine();
+    machine.live(|life| async move {
+        life.accept("a@example.org", &["b@example.net"], b"x\r\n").await;
+        let ticket = life.next().await;
+        assert_eq!(life.queue.remove(&Filter::everything()), 1);
+        life.settle(ticket, &bounced());
+        life.queue.drain().await;
+        assert_eq!(life.list(), []);
+    });
+    machine.live(|life| async move { assert_eq!(life.list(), []) });
+}
+
+#[test]
+fn a_clock_that_jumps_ahead_gives_nothing_up_for_an_hour() {
+    let machine = machine();
+    let host = machine.host.clone();
+    machine.live(|life| async move {
+        life.accept("a@example.org", &["b@example.net"], b"x\r\n").await;
+        let ticket = life.next().await;
+        life.settle(ticket, &deferred());
+        host.step_clock(Duration::from_secs(24 * 60 * 60));
+        life.reactor.sleep(life.reactor.now() + Duration::from_secs(3500)).await;
+        assert_eq!(life.heard(EventKind::RecipientExpired), 0);
+        life.reactor.sleep(life.reactor.now() + Duration::from_secs(200)).await;
+        assert_eq!(life.heard(EventKind::RecipientExpired), 1);
+    });
+}
+
+#[test]
+fn a_disk_that_fails_is_told_and_nothing_more_is_taken() {
+    let machine = machine();
+    let host = machine.host.clone();
+    let id = machine.live(|life| async move {
+        let id = life.accept("a@example.org", &["b@example.net"], b"x\r\n").await;
+        host.break_disk(true);
+        let envelope = envelope("a@example.org", &["b@example.net"]);
+        let draft = life.queue.draft();
+        let committed = life.queue.commit(draft, envelope, HEADER.to_vec(), 0).await;
+        assert_eq!(committed, Err(queue::CommitError::Failed));
+        assert_eq!(life.queue.admission(), Admission::Failed);
+        assert!(life.queue.failed());
+        // What was taken before is still there, and draining does not wait for ever.
+        let ticket = life.next().await;
+        life.settle(ticket, &bounced());
+        life.queue.drain().await;
+        host.break_disk(false);
+        id
+    });
+    machine.live(move |life| async move {
+        let listed = life.list();
+        assert!(listed.iter().any(|one| one.id == id));
+        // The refused message may have landed all the same, but no report of what is still queued.
+        assert!(listed.iter().all(|one| one.from == "a@example.org"));
+    });
+}
+
+#[test]
 fn what_waited_too_long_is_given_up_with_a_report() {
     machine().live(|life| async move {
         life.accept("a@example.org", &["b@example.net"], b"x\r\n").await;

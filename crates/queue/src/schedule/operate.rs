@@ -89,6 +89,11 @@ impl Schedule {
         removed
     }
 
+    /// Whether an operator has removed a message of which something is or was in flight.
+    pub(crate) fn is_removed(&self, message: MessageKey) -> bool {
+        self.messages[message.0 as usize].removed
+    }
+
     /// Routes what waits of a message anew; due times stay.
     pub(crate) fn reroute(
         &mut self,

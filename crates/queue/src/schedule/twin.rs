@@ -399,11 +399,11 @@ proptest! {
 }
 
 #[test]
-fn a_queued_message_takes_at_most_200_bytes_here_besides_its_recipients() {
+fn a_queued_message_takes_at_most_120_bytes_of_the_schedule() {
     // Sets keep their nodes at least half full, mostly two thirds.
     let in_sets = (size_of::<(UnixTime, u32)>() * 2) * 3 / 2;
     let message = size_of::<Message>() + size_of::<Leg>() + in_sets;
-    assert!(message <= 130, "{message}");
+    assert!(message <= 120, "{message}");
 }
 
 #[test]
