@@ -75,11 +75,15 @@ impl Delivery {
         self.shard.reload(options);
     }
 
-    /// Ends the back-off of these destinations. All shards need not be told: the homes are.
+    /// Ends the back-off of these destinations, and looks at what is due. All shards need not be
+    /// told of a destination: its home is.
     pub fn flush(&self, hops: &[NextHop]) {
         for hop in hops {
             self.shard.flush(hop);
         }
+        // Whoever named the hops may have asked the queue what is due, and so have taken the news
+        // from the loop that waits for it.
+        dispatch::look(&self.shard);
     }
 
     /// Ends the back-off of every destination that this shard knows. Tell all shards.

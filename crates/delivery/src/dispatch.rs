@@ -50,7 +50,10 @@ fn next_look(shard: &Shard) -> Instant {
 }
 
 /// Looks at everything that is due; returns how many next hops that is.
-fn look(shard: &Rc<Shard>) -> usize {
+pub(crate) fn look(shard: &Rc<Shard>) -> usize {
+    if shard.is_draining() {
+        return 0;
+    }
     shard.unblock();
     let due = shard.queue.due(shard.unix_time());
     for (hop, messages) in &due {

@@ -283,18 +283,24 @@ impl Talk {
 
     /// A send has failed: what the peer had to say comes first.
     async fn fail(&mut self, hangup: Hangup) {
+        if hangup != Hangup::TimedOut {
+            self.read_to_the_end().await;
+        }
+        self.lose(hangup);
+    }
+
+    async fn read_to_the_end(&mut self) {
         let by = self.desk.shard.now() + LAST_WORDS;
-        while hangup != Hangup::TimedOut {
+        loop {
             match self.wire.recv(by).await {
                 Ok(bytes) => {
                     self.heard = true;
                     self.session.receive(&bytes);
                 }
                 Err(Hangup::Interrupted) => {}
-                Err(Hangup::Closed | Hangup::Broken(_) | Hangup::TimedOut) => break,
+                Err(Hangup::Closed | Hangup::Broken(_) | Hangup::TimedOut) => return,
             }
         }
-        self.lose(hangup);
     }
 
     fn lose(&mut self, hangup: Hangup) {

@@ -66,8 +66,8 @@ fn the_next_message_finds_the_idle_session_and_later_ones_a_new_one() {
     let lives = net.start(&smarthost(SINK), 1);
     for count in 1..=5 {
         net.accept(&lives[0], 1, &["a@example.org"]);
-        net.run(60, || sink.count() == count);
-        net.pass(9);
+        net.run(1, || sink.count() == count);
+        net.pass(8);
     }
     assert_eq!(sink.connections(), 1);
     net.pass(11);
@@ -97,6 +97,23 @@ fn a_peer_that_wants_few_messages_in_a_session_teaches_it_and_defers_nothing() {
     assert_eq!((sink.count(), sink.distinct()), (300, 300));
     assert_eq!(lives[0].heard(EventKind::RecipientDeferred), 0);
     assert_eq!(lives[0].heard(EventKind::DestinationThrottled), 0);
+    assert!(sink.limited() <= 10, "{} of 60 sessions had to be told", sink.limited());
+}
+
+#[test]
+fn a_peer_that_wants_few_sessions_gets_few_and_nothing_is_deferred() {
+    let net = Net::new(1, Faults::none());
+    let end_delay = Duration::from_millis(10);
+    let sink = net.sink(SINK, Behaviour { connections_max: 3, end_delay, ..Behaviour::default() });
+    let lives = net.start(&smarthost(SINK), 1);
+    net.accept(&lives[0], 1, &["a@example.org"]);
+    net.run(5, || sink.count() == 1);
+    net.accept(&lives[0], 1000, &["a@example.org"]);
+    net.run(60, || lives[0].queued() == 0);
+    assert_eq!(sink.count(), 1001);
+    assert_eq!(lives[0].heard(EventKind::RecipientDeferred), 0);
+    assert_eq!(lives[0].heard(EventKind::DestinationThrottled), 0);
+    assert!(sink.connections() < 400, "{} connections", sink.connections());
 }
 
 #[test]

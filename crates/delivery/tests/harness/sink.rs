@@ -19,6 +19,8 @@ pub(crate) struct Behaviour {
     pub(crate) end: &'static str,
     /// How long it takes to say that.
     pub(crate) end_delay: Duration,
+    /// Connections at a time; the next gets 421 for a greeting.
+    pub(crate) connections_max: usize,
     /// After so many messages the next MAIL gets 421 and a close.
     pub(crate) limit: usize,
     /// After so many messages the connection is closed without a word.
@@ -33,6 +35,7 @@ impl Default for Behaviour {
             recipients_max: usize::MAX,
             end: "250 2.0.0 Ok: queued",
             end_delay: Duration::ZERO,
+            connections_max: usize::MAX,
             limit: usize::MAX,
             close_after: usize::MAX,
         }
@@ -52,6 +55,7 @@ struct Book {
     connections: Cell<usize>,
     open: Cell<usize>,
     open_max: Cell<usize>,
+    limited: Cell<usize>,
 }
 
 /// A message that a sink has answered for.
@@ -74,6 +78,7 @@ impl Sink {
             connections: Cell::new(0),
             open: Cell::new(0),
             open_max: Cell::new(0),
+            limited: Cell::new(0),
         };
         let sink = Self { book: Rc::new(book) };
         let listener = reactor.listen(address.parse().expect("an address"), false);
@@ -111,6 +116,11 @@ impl Sink {
         self.book.connections.get()
     }
 
+    /// How often MAIL got 421.
+    pub(crate) fn limited(&self) -> usize {
+        self.book.limited.get()
+    }
+
     /// The most at one time.
     pub(crate) fn open_max(&self) -> usize {
         self.book.open_max.get()
@@ -132,6 +142,10 @@ impl Book {
 
     async fn talk(&self, stream: &Stream, number: usize) -> Result<(), Hangup> {
         let mut lines = Lines { stream, input: Vec::new(), pieces: 0 };
+        if self.open.get() > self.now().connections_max {
+            say(stream, "421 4.7.0 too many connections").await?;
+            return Ok(());
+        }
         say(stream, self.now().greeting).await?;
         if !self.now().greeting.starts_with('2') {
             return Ok(());
@@ -142,6 +156,7 @@ impl Book {
             let reply = match line.split([':', ' ']).next().unwrap_or_default() {
                 "EHLO" => "250-sink.example\r\n250-PIPELINING\r\n250 ENHANCEDSTATUSCODES",
                 "MAIL" if taken >= self.now().limit => {
+                    self.limited.set(self.limited.get() + 1);
                     say(stream, "421 4.7.0 too many messages in this session").await?;
                     return Ok(());
                 }
