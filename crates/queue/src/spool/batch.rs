@@ -1,7 +1,7 @@
 //! A batch: what one write makes durable.
 //!
-//! Records and bodies are collected apart, since records come first on disk. Where the batch goes is
-//! known only when it is written, so frames, checksums and header are filled in then, by
+//! Records and bodies are collected apart, since records come first on disk. Where the batch goes
+//! is known only when it is written, so frames, checksums and header are filled in then, by
 //! [`Batch::build`]; a batch that could not be written is built again for another place.
 
 use super::fate::{Fate, Place, Placed, PlacedRecord, Region};

@@ -1,7 +1,7 @@
 //! The bytes of numbers and texts: little-endian, lengths first.
 //!
-//! Reading is bounded: any bytes at all give a value or [`Malformed`], never a panic, and nothing is
-//! allocated for a count that the bytes cannot hold.
+//! Reading is bounded: any bytes at all give a value or [`Malformed`], never a panic, and nothing
+//! is allocated for a count that the bytes cannot hold.
 
 use std::fmt::{self, Write as _};
 

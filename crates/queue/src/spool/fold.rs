@@ -25,8 +25,8 @@ struct Folded {
 }
 
 impl Fold {
-    /// Takes in the records of one batch of `segment`, whose bytes are `bytes`; gives the offsets of
-    /// records that verify and say nothing that we understand.
+    /// Takes in the records of one batch of `segment`, whose bytes are `bytes`; gives the offsets
+    /// of records that verify and say nothing that we understand.
     pub(super) fn take_in(
         &mut self,
         segment: SegmentId,

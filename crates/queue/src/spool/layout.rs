@@ -400,7 +400,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_a_header_or_none(mut bytes in prop::collection::vec(any::<u8>(), 0..9000)) {
+        fn any_bytes_are_a_header_or_none(
+            mut bytes in prop::collection::vec(any::<u8>(), 0..9000),
+        ) {
             if bytes.len() > 16 {
                 bytes[..8].copy_from_slice(SEGMENT_MAGIC);
                 put_u32(&mut bytes, 8, 1);

@@ -105,8 +105,7 @@ impl Log {
     }
 
     /// The longest record, in bytes: what envelope and header block of a message, or its outcomes
-    /// and the DSN, may come to when each recipient counts for the longest path (320 bytes) and each
-    /// reason for 4 KiB.
+    /// and the DSN, may come to when each recipient counts for the longest path (320 bytes).
     pub(crate) fn record_bytes_max(&self) -> usize {
         self.shared.plan.segment_bytes as usize / 2
     }

@@ -14,11 +14,11 @@
 //!
 //! # How the façade uses it
 //! ```text
-//! let id = log.next_id();                                   // when a draft begins
-//! let chunk = log.append_chunk(id, &bytes).chunk().await?;  // 96 KiB at a time, keeps its segment
-//! let stored = log.append_message(&message).stored().await?;// durable: say 250, insert, keep `stored`
-//! let opened = log.load(stored.position).await?;            // or `stored.hot` without a disk access
-//! log.append_outcomes(&outcomes, None, Finished::No);       // rides along within 2 ms
+//! let id = log.next_id();                                    // when a draft begins
+//! let chunk = log.append_chunk(id, &bytes).chunk().await?;   // 96 KiB at a time
+//! let stored = log.append_message(&message).stored().await?; // durable: say 250, keep `stored`
+//! let opened = log.load(stored.position).await?;             // or `stored.hot`, without the disk
+//! log.append_outcomes(&outcomes, None, Finished::No);        // rides along within 2 ms
 //! log.append_outcomes(&last, Some(&dsn), Finished::Yes(stored)).stored().await
 //! ```
 

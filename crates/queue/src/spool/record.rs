@@ -108,7 +108,7 @@ pub(super) mod kind {
     pub(crate) const OUTCOMES_WITH_DSN: u8 = 4;
 }
 
-/// A reason is cut at this many bytes: eight lines of a reply at their longest (RFC 5321 §4.5.3.1.5).
+/// A reason is cut at this many bytes: eight reply lines at their longest (RFC 5321 §4.5.3.1.5).
 const REASON_BYTES_MAX: usize = 4096;
 
 /// A message as it is read.

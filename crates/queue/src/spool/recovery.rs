@@ -309,7 +309,7 @@ impl Log {
             shared.segments.insert(found.id, segment);
         }
         for found in &survey.segments {
-            // A header that ends others stays as long as they do, even where a newer one repeats it.
+            // A header that ends others stays as long as they do, even if a newer one repeats it.
             for end in &found.header.ends {
                 shared.segments.need(found.id, end.segment);
             }

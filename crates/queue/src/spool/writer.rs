@@ -80,7 +80,7 @@ enum Next {
     Nothing,
     Seal,
     Roll,
-    Write(Batch),
+    Write,
 }
 
 impl Writer {
@@ -144,12 +144,7 @@ impl Writer {
         !self.open.is_empty() && wanted
     }
 
-    fn next(
-        &mut self,
-        now: Instant,
-        in_flight_max: usize,
-        fate: impl FnOnce() -> Rc<Fate>,
-    ) -> Next {
+    fn next(&self, now: Instant, in_flight_max: usize) -> Next {
         if self.failed || self.retreating || self.flights.len() >= in_flight_max {
             return Next::Nothing;
         }
@@ -160,8 +155,7 @@ impl Writer {
         let Some(current) = &self.current else { return Next::Roll };
         // A block is kept for the seal.
         if (current.end - current.at) as usize >= bytes + BLOCK {
-            let batch = self.closed.pop_front().unwrap_or_else(|| self.close_open(fate()));
-            return Next::Write(batch);
+            return Next::Write;
         }
         // Without a segment to go to, the seal waits: there may be room for smaller batches.
         if self.ready.is_some() { Next::Seal } else { Next::Roll }
@@ -211,10 +205,9 @@ impl Shared {
     fn pump(self: &Rc<Self>) -> Instant {
         loop {
             let now = self.reactor.now();
-            let fate = || Fate::new(&self.reactor);
-            let next = self.writer.borrow_mut().next(now, self.plan.in_flight_max, fate);
+            let next = self.writer.borrow().next(now, self.plan.in_flight_max);
             match next {
-                Next::Write(batch) => self.start(batch),
+                Next::Write => self.start(),
                 Next::Seal => self.seal(),
                 Next::Roll if self.roll() => {}
                 Next::Roll | Next::Nothing => return self.look_again(),
@@ -230,8 +223,8 @@ impl Shared {
         if can_start && !overdue { writer.open_due() } else { Instant::NEVER }
     }
 
-    /// Goes to the prepared segment; without one refuses what may be refused, if that is for want of
-    /// room.
+    /// Goes to the prepared segment; without one refuses what may be refused, if that is for want
+    /// of room. Whether there is something to look at again.
     fn roll(self: &Rc<Self>) -> bool {
         let mut writer = self.writer.borrow_mut();
         if writer.current.is_none()
@@ -258,9 +251,11 @@ impl Shared {
         refused
     }
 
-    fn start(self: &Rc<Self>, mut batch: Batch) {
+    fn start(self: &Rc<Self>) {
         let mut writer = self.writer.borrow_mut();
         let writer = &mut *writer;
+        let closed = writer.closed.pop_front();
+        let mut batch = closed.unwrap_or_else(|| writer.close_open(Fate::new(&self.reactor)));
         let sequence = writer.next_sequence;
         writer.next_sequence += 1;
         let current = writer.current.as_mut().expect("a batch is started with a segment");

@@ -1,6 +1,7 @@
 //! A log under load, killed again and again, against a model of what it has promised.
 
 use super::support::*;
+use crate::LoadError;
 use crate::spool::{Change, Finished, Log, Outcomes, Stored};
 use mail::{MessageId, UnixTime};
 use reactor::FileSystemKind;
@@ -48,6 +49,12 @@ fn compare(model: &mut Model, found: &BTreeMap<MessageId, u32>) {
     model.promised = found.clone();
 }
 
+/// What a disk that may fail gives, if it does; bytes that are wrong it never gives.
+fn read<T>(read: Result<T, LoadError>) -> Option<T> {
+    assert!(!matches!(read, Err(LoadError::Damaged { .. })), "what was promised is damaged");
+    read.ok()
+}
+
 /// Clients that store messages, and deliveries that finish, defer and bounce them.
 struct Load {
     log: Log,
@@ -90,9 +97,9 @@ impl Load {
         let _pins = self.log.pin(&stored);
         let opened = match &stored.hot {
             Some(hot) => hot.open(),
-            None => self.log.load(stored.position).await.ok()?,
+            None => read(self.log.load(stored.position).await)?,
         };
-        assert_is(id, &bytes_of(&self.log, opened).await);
+        assert_is(id, &read(try_bytes_of(&self.log, opened).await)?);
         let segment = stored.position.segment;
         if self.below(3) == 0 {
             let reason = "450 later".into();
@@ -139,7 +146,13 @@ impl Load {
 }
 
 /// One life of the process, up to a moment that `chance` picks.
-fn one_life(world: &World, host: &Host, model: &Shared, chance: &Rc<RefCell<Chance>>) {
+fn one_life(
+    world: &World,
+    host: &Host,
+    model: &Shared,
+    chance: &Rc<RefCell<Chance>>,
+    may_lose_power: bool,
+) {
     let process = host.start();
     let reactor = process.reactor();
     let is_open = Rc::new(Cell::new(false));
@@ -184,17 +197,20 @@ fn one_life(world: &World, host: &Host, model: &Shared, chance: &Rc<RefCell<Chan
     }
     let life = Duration::from_micros(chance.borrow_mut().below(400_000));
     world.run(|| false, life);
-    if chance.borrow_mut().hits(0.5) { process.kill() } else { host.lose_power() }
+    let power = may_lose_power && chance.borrow_mut().hits(0.5);
+    if power { host.lose_power() } else { process.kill() }
 }
 
 /// Gives the number of messages that were begun.
 fn lives(seed: u64, kind: FileSystemKind, faults: Faults) -> usize {
+    let world_syncs = faults.sync_fails == 0.0;
     let (world, host) = world(seed, faults);
     host.format(kind, 1 << 32, 4096);
     let chance = Rc::new(RefCell::new(Chance::new(seed)));
     let model = Shared::default();
+    // After a failed sync a kernel shows bytes that a loss of power takes back (`docs/SPOOL.md`).
     for _ in 0..6 {
-        one_life(&world, &host, &model, &chance);
+        one_life(&world, &host, &model, &chance, world_syncs);
     }
     // At last nothing goes wrong any more, and what was promised is there.
     world.set_faults(Faults::none());
@@ -214,23 +230,32 @@ fn lives(seed: u64, kind: FileSystemKind, faults: Faults) -> usize {
 
 #[test]
 fn what_was_promised_survives_every_crash_on_a_disk_written_in_place() {
-    let begun = (0..25).map(|seed| lives(seed, FileSystemKind::Ext, Faults::mild()));
-    assert!(begun.sum::<usize>() > 2500, "the load has done nothing");
+    let begun = (0..10).map(|seed| lives(seed, FileSystemKind::Ext, Faults::mild()));
+    assert!(begun.sum::<usize>() > 1000, "the load has done nothing");
 }
 
 #[test]
 fn what_was_promised_survives_every_crash_on_a_disk_that_is_appended_to() {
-    let begun = (100..125).map(|seed| lives(seed, FileSystemKind::Btrfs, Faults::mild()));
-    assert!(begun.sum::<usize>() > 2500, "the load has done nothing");
+    let begun = (100..110).map(|seed| lives(seed, FileSystemKind::Btrfs, Faults::mild()));
+    assert!(begun.sum::<usize>() > 1000, "the load has done nothing");
 }
 
 #[test]
 fn what_was_promised_survives_where_everything_fails_now_and_then() {
     let mut begun = 0;
-    for seed in 200..260 {
+    for seed in 200..224 {
         let kind = if seed % 2 == 0 { FileSystemKind::Ext } else { FileSystemKind::Xfs };
         let kind = if seed % 3 == 0 { FileSystemKind::Btrfs } else { kind };
-        begun += lives(seed, kind, Faults::swarm(seed));
+        // The table's swarm leaves these out, since not every program bears them.
+        let worse = seed % 4 == 0;
+        let rare = |most: f64| if worse { most } else { 0.0 };
+        let faults = Faults {
+            short_write: rare(0.005),
+            sync_fails: rare(0.003),
+            read_fails: rare(0.01),
+            ..Faults::swarm(seed)
+        };
+        begun += lives(seed, kind, faults);
     }
-    assert!(begun > 5000, "the load has done nothing");
+    assert!(begun > 500, "the load has done nothing");
 }

@@ -150,7 +150,9 @@ proptest! {
     #[test]
     fn a_mangled_message_is_a_message_or_an_error(at in 0..200usize, byte: u8, cut in 0..300usize) {
         let mut payload = Vec::new();
-        encode_message(&mut payload, &message(MessageId::new(0, 1, 2), &envelope(2), b"h", b""), false);
+        let envelope = envelope(2);
+        let whole = message(MessageId::new(0, 1, 2), &envelope, b"h", b"");
+        encode_message(&mut payload, &whole, false);
         let length = payload.len();
         payload[at % length] = byte;
         payload.truncate(length.min(cut));

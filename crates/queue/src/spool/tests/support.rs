@@ -4,7 +4,7 @@ use crate::spool::{
     Change, Finished, HotBudget, Log, NewMessage, Opened, Options, Outcomes, Piece,
 };
 use crate::spool::{Recovered, Stored};
-use crate::{Lock, OpenError};
+use crate::{LoadError, Lock, OpenError};
 use mail::{
     BodyKind, Envelope, ForwardPath, Journal, MessageId, Origin, Protocol, ReversePath, UnixTime,
 };
@@ -133,20 +133,24 @@ pub(super) fn deliver(log: &Log, id: MessageId, stored: Stored) {
     drop(log.append_outcomes(&outcomes, None, Finished::Yes(stored)));
 }
 
-/// Header block and body of a message, from memory or from disk.
+/// Header block and body of a message, from memory or from a good disk.
 pub(super) async fn bytes_of(log: &Log, opened: Opened) -> Vec<u8> {
+    try_bytes_of(log, opened).await.expect("the disk is good")
+}
+
+/// As [`bytes_of`], where the disk may fail.
+pub(super) async fn try_bytes_of(log: &Log, opened: Opened) -> Result<Vec<u8>, LoadError> {
     let mut bytes = opened.header.as_slice().to_vec();
     for piece in opened.pieces {
         match piece {
             Piece::Memory(slice) => bytes.extend_from_slice(slice.as_slice()),
             Piece::Disk(extent) => {
-                let slice = log.read(extent).await.expect("the disk is good");
-                bytes.extend_from_slice(slice.as_slice());
+                bytes.extend_from_slice(log.read(extent).await?.as_slice());
             }
         }
     }
     assert_eq!(bytes.len() as u64, opened.size, "the size is that of header block and body");
-    bytes
+    Ok(bytes)
 }
 
 /// What the bytes of message `id` must be, whatever its length.
