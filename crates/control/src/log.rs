@@ -59,20 +59,30 @@ impl Log {
     ///
     /// # Errors
     /// When the file cannot be opened or the thread not be started.
-    pub fn start(target: Target, format: Format, level: Level) -> io::Result<(Self, JoinHandle<()>)> {
+    pub fn start(
+        target: Target,
+        format: Format,
+        level: Level,
+    ) -> io::Result<(Self, JoinHandle<()>)> {
         let mut output = open(&target)?;
         let (lines, events) = sync_channel(BACKLOG);
         let shared =
             Arc::new(Shared { dropped: AtomicU64::new(0), reopen: AtomicBool::new(false) });
         let seen = Arc::clone(&shared);
         let writer = std::thread::Builder::new().name("log".into()).spawn(move || {
-            write_all(&events, &seen, &mut output, |shared, output| {
-                if shared.reopen.swap(false, Ordering::Relaxed)
-                    && let Ok(fresh) = open(&target)
-                {
-                    *output = fresh;
-                }
-            }, format);
+            write_all(
+                &events,
+                &seen,
+                &mut output,
+                |shared, output| {
+                    if shared.reopen.swap(false, Ordering::Relaxed)
+                        && let Ok(fresh) = open(&target)
+                    {
+                        *output = fresh;
+                    }
+                },
+                format,
+            );
         })?;
         Ok((Self { lines, shared, level }, writer))
     }
@@ -154,10 +164,7 @@ fn write_all(
 /// Waits when there is nothing to write. A shard that finds the writer asleep on the channel pays a
 /// system call to wake it, for each event of a busy relay; so the writer looks in on its own while
 /// there is traffic, and goes to sleep on the channel only after a quiet second.
-fn pause(
-    events: &Receiver<(UnixTime, Event)>,
-    quiet: &mut Duration,
-) -> Option<(UnixTime, Event)> {
+fn pause(events: &Receiver<(UnixTime, Event)>, quiet: &mut Duration) -> Option<(UnixTime, Event)> {
     if *quiet < Duration::from_secs(1) {
         std::thread::park_timeout(LOOK);
         *quiet += LOOK;

@@ -68,6 +68,7 @@ pub struct Serve {
 pub enum Queue {
     /// Messages, the oldest first. Example: ringpost queue list --to example.org --state deferred
     List {
+        /// Which.
         #[command(flatten)]
         filter: Filter,
         /// At most so many.
@@ -120,6 +121,7 @@ pub struct Filter {
 pub struct Selection {
     /// Message ids.
     pub ids: Vec<String>,
+    /// Which, by what they are.
     #[command(flatten)]
     pub filter: Filter,
     /// All messages.

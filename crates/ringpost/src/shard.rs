@@ -127,7 +127,7 @@ async fn spool_lock(
             let shared = lock.shared();
             for other in others {
                 // A shard that is gone has told why.
-                drop(other.try_send(shared));
+                let _ = other.try_send(shared);
             }
             Ok((Some(lock), shared))
         }

@@ -48,8 +48,11 @@ async fn serve(shard: Rc<Shard>, stream: Stream, listener: Rc<str>) {
     let session = shard.open(&listener, stream.interrupter());
     let trusted = shard.policy().is_trusted(client.ip());
     let counted = !trusted && !shard.policy().is_exempt(client.ip());
-    let (sessions, too_often) =
-        if counted { shard.census.opened(client.ip(), &shard.reactor).await } else { (1, false) };
+    let (sessions, too_often) = if counted {
+        Box::pin(shard.census.opened(client.ip(), &shard.reactor)).await
+    } else {
+        (1, false)
+    };
     let guest = Guest { session, client, listener, trusted, sessions, too_often };
     note(&shard, &guest, EventKind::SessionOpened);
     converse(&shard, Wire::new(&shard.reactor, stream), &guest).await;
@@ -77,4 +80,13 @@ async fn turn_away(shard: Rc<Shard>, stream: Stream, listener: Rc<str>) {
     if wire.send(vec![Part::Fixed(FULL)], shard.now() + REFUSAL_TIMEOUT).await.is_ok() {
         wire.close().await;
     }
+}
+
+/// Bytes of the future of one session.
+#[cfg(test)]
+pub(crate) fn session_bytes() -> usize {
+    fn future<A, B, C, F: Future>(_: impl Fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+    future(serve)
 }

@@ -48,18 +48,20 @@ pub(crate) async fn converse(shard: &Shard, wire: Wire, guest: &Guest) {
             }
             Step::Commit(accepted) => {
                 // 250 only once durable.
-                let result = commit(shard, guest, &mut body, accepted).await;
+                // Boxed: idle sessions need not carry its room.
+                let result = Box::pin(commit(shard, guest, &mut body, accepted)).await;
                 session.committed(result);
                 false
             }
             Step::Close => break,
         };
         if full {
-            body.make_room().await;
+            // Rare, so boxed: an idle session carries the room of every branch with it.
+            Box::pin(body.make_room()).await;
         }
     }
     shard.count_replies(&session.take_replies());
-    wire.close().await;
+    Box::pin(wire.close()).await;
 }
 
 async fn transmit(shard: &Shard, wire: &Wire, session: &mut ServerSession) {

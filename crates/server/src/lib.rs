@@ -16,3 +16,6 @@ mod server;
 pub use census::{CensusMessage, Totals};
 pub use counters::{Counters, SessionCount};
 pub use server::{Options, Server, Start};
+
+#[cfg(test)]
+mod tests;
