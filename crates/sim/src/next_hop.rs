@@ -1,0 +1,226 @@
+//! A next hop that takes mail, or refuses, defers, stalls, resets, and eats its final replies.
+
+use crate::ledger::ArrivalId;
+use crate::message::{SENDERS, read_recipient, without_trace};
+use crate::plan::Mood;
+use crate::yard::{PORT, Yard};
+use mail::{EnhancedStatus, Envelope, MessageId, Question, Reply, ReversePath, Verdict};
+use reactor::sim::{Host, Process};
+use reactor::{Hangup, Part, Reactor};
+use smtp::{Accepted, CommitRefusal, ServerOptions, ServerPeer, ServerSession, Step};
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+use wire::Wire;
+
+const CLOSED: Reply = Reply::fixed(421, EnhancedStatus(4, 3, 2), "Not now");
+const REFUSED: Reply = Reply::fixed(550, EnhancedStatus(5, 1, 1), "Never heard of it");
+const DEFERRED: Reply = Reply::fixed(450, EnhancedStatus(4, 2, 1), "Later");
+
+/// A next hop's machine.
+pub(crate) struct NextHop {
+    yard: Rc<Yard>,
+    host: Host,
+    process: Option<Process>,
+}
+
+/// The next hop has hung up without a word.
+struct Gone;
+
+impl NextHop {
+    /// A machine at `address`, switched off.
+    pub(crate) fn new(yard: &Rc<Yard>, address: IpAddr) -> Self {
+        Self { yard: Rc::clone(yard), host: yard.world.host(address), process: None }
+    }
+
+    /// Begins to listen, unless it does already.
+    pub(crate) fn start(&mut self) {
+        if self.process.is_some() {
+            return;
+        }
+        let process = self.host.start();
+        let reactor = process.reactor();
+        let address = SocketAddr::new(self.host.address(), PORT);
+        let listener = reactor.listen(address, false).expect("nobody else is on this machine");
+        self.process = Some(process);
+        let yard = Rc::clone(&self.yard);
+        let ours = reactor.clone();
+        reactor.spawn(async move {
+            loop {
+                match listener.accept().await {
+                    Ok(stream) => {
+                        let wire = Wire::new(&ours, stream);
+                        ours.spawn(serve(Rc::clone(&yard), ours.clone(), wire));
+                    }
+                    // No descriptors; the world takes them away for a moment only.
+                    Err(_) => ours.sleep(ours.now() + Duration::from_millis(100)).await,
+                }
+            }
+        });
+    }
+
+    /// Kills it.
+    pub(crate) fn kill(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.kill();
+        }
+    }
+}
+
+async fn serve(yard: Rc<Yard>, reactor: Reactor, wire: Wire) {
+    let options = ServerOptions { hostname: "next.example".into(), ..ServerOptions::default() };
+    let peer = ServerPeer { client: wire.peer(), listener: "next".into(), trusted: true };
+    let mut session = Session {
+        session: ServerSession::new(Rc::new(options), peer),
+        body: Vec::new(),
+        replied: Vec::new(),
+        yard,
+        reactor,
+    };
+    match session.run(&wire).await {
+        Ok(()) => wire.close().await,
+        Err(Gone) => wire.abort(),
+    }
+}
+
+struct Session {
+    yard: Rc<Yard>,
+    reactor: Reactor,
+    session: ServerSession,
+    body: Vec<u8>,
+    /// Arrivals whose final reply was sent and perhaps not heard.
+    replied: Vec<ArrivalId>,
+}
+
+impl Session {
+    async fn run(&mut self, wire: &Wire) -> Result<(), Gone> {
+        loop {
+            match self.session.step() {
+                Step::Transmit => self.transmit(wire).await?,
+                Step::Receive { within } => self.receive(wire, within).await?,
+                Step::Decide(question) => {
+                    let verdict = decide(&self.yard, &question);
+                    self.session.answer(verdict);
+                }
+                Step::Body(bytes) => self.body.extend_from_slice(bytes),
+                Step::Discard => self.body.clear(),
+                Step::Commit(accepted) => self.commit(accepted)?,
+                Step::Close => return Ok(()),
+            }
+        }
+    }
+
+    async fn transmit(&mut self, wire: &Wire) -> Result<(), Gone> {
+        self.misbehave().await?;
+        let output = self.session.take_output();
+        let by = self.reactor.now() + Duration::from_secs(300);
+        match wire.send(vec![Part::Bytes(output)], by).await {
+            Ok(_) => self.session.sent(Vec::new()),
+            Err(_) => self.session.lost(smtp::Hangup::Reset),
+        }
+        Ok(())
+    }
+
+    async fn receive(&mut self, wire: &Wire, within: Duration) -> Result<(), Gone> {
+        self.misbehave().await?;
+        match wire.recv(self.reactor.now() + within).await {
+            Ok(bytes) => {
+                // It goes on, so it has heard us.
+                for id in self.replied.drain(..) {
+                    self.yard.ledger.borrow_mut().heard(id);
+                }
+                self.session.receive(&bytes);
+            }
+            Err(Hangup::Closed) => self.session.lost(smtp::Hangup::Closed),
+            Err(Hangup::TimedOut) => self.session.lost(smtp::Hangup::TimedOut),
+            Err(Hangup::Broken(_) | Hangup::Interrupted) => {
+                self.session.lost(smtp::Hangup::Reset);
+            }
+        }
+        Ok(())
+    }
+
+    async fn misbehave(&self) -> Result<(), Gone> {
+        let Mood { stalls, resets, .. } = self.yard.mood.get();
+        if self.yard.hits(stalls) {
+            let most = 1 << self.yard.below(11);
+            let time = self.yard.time(&(Duration::ZERO..Duration::from_secs(most)));
+            self.reactor.sleep(self.reactor.now() + time).await;
+        }
+        if self.yard.hits(resets) { Err(Gone) } else { Ok(()) }
+    }
+
+    fn commit(&mut self, accepted: Accepted) -> Result<(), Gone> {
+        let Mood { fails, eats_reply, .. } = self.yard.mood.get();
+        let body = std::mem::take(&mut self.body);
+        if self.yard.hits(fails) {
+            self.session.committed(Err(CommitRefusal::Failed));
+            return Ok(());
+        }
+        let arrivals = record(&self.yard, &accepted.envelope, &body);
+        if self.yard.hits(eats_reply) {
+            return Err(Gone);
+        }
+        self.replied.extend(arrivals);
+        self.session.committed(Ok(MessageId::new(0, 0, 1)));
+        Ok(())
+    }
+}
+
+fn decide(yard: &Yard, question: &Question) -> Verdict {
+    let mood = yard.mood.get();
+    let refuse = |reply: Reply| Verdict::Refuse { reply, rule: "mood".into() };
+    match question {
+        Question::Connect if yard.hits(mood.closed) => refuse(CLOSED),
+        Question::Recipient { .. } if yard.hits(mood.defers) => refuse(DEFERRED),
+        // A refused report, or a refused message without a sender, would vanish unseen.
+        Question::Recipient { reverse_path: ReversePath::Mailbox(_), .. }
+            if yard.hits(mood.refuses) =>
+        {
+            refuse(REFUSED)
+        }
+        Question::Connect
+        | Question::Hello { .. }
+        | Question::Sender { .. }
+        | Question::Recipient { .. } => Verdict::Accept { rule: "mood".into() },
+    }
+}
+
+/// Enters what has arrived into the ledger.
+fn record(yard: &Yard, envelope: &Envelope, body: &[u8]) -> Vec<ArrivalId> {
+    let mut arrivals = Vec::new();
+    let now = yard.world.now();
+    for recipient in envelope.recipients.iter().map(ToString::to_string) {
+        yard.world.note(&format!("next hop takes mail for {recipient}"));
+        if let Some(pair) = read_recipient(&recipient) {
+            arrivals.push(yard.ledger.borrow_mut().arrive(pair, without_trace(body), now));
+        } else if recipient.ends_with(SENDERS) && envelope.reverse_path == ReversePath::Null {
+            arrivals.extend(record_report(yard, body));
+        } else {
+            yard.wrong(format!("mail for {recipient}, to whom nobody wrote"));
+        }
+    }
+    arrivals
+}
+
+/// Enters each recipient that a report says has failed.
+fn record_report(yard: &Yard, body: &[u8]) -> Vec<ArrivalId> {
+    let text = String::from_utf8_lossy(body);
+    let value = |line: &str, name: &str| Some(line.strip_prefix(name)?.trim().to_owned());
+    let Some(id) = text.lines().find_map(|line| value(line, "Message-ID: ")) else {
+        yard.wrong("a report without an id".to_owned());
+        return Vec::new();
+    };
+    let failed = text.lines().filter_map(|line| value(line, "Final-Recipient: rfc822; "));
+    let mut arrivals = Vec::new();
+    for recipient in failed {
+        match read_recipient(&recipient) {
+            Some(pair) => {
+                let now = yard.world.now();
+                arrivals.push(yard.ledger.borrow_mut().report(pair, &id, now));
+            }
+            None => yard.wrong(format!("a report on {recipient}, to whom nobody wrote")),
+        }
+    }
+    arrivals
+}
