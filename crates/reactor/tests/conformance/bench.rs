@@ -96,6 +96,13 @@ impl Bench {
         self.reactor.spawn(async move {
             let value = main.await;
             *place.borrow_mut() = Some(value);
+            // A wake-up as if from another thread: else this turn would wait for a kernel that has
+            // nothing more to say.
+            std::future::poll_fn(|context| {
+                context.waker().wake_by_ref();
+                std::task::Poll::Ready(())
+            })
+            .await;
         });
         self.turn_until(|| result.borrow().is_some(), "a promise hangs");
         result.take().unwrap()
