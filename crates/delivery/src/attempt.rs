@@ -14,7 +14,8 @@ use std::rc::Rc;
 
 /// Uses one permit until there is no mail for it, or somebody else should have it.
 pub(crate) async fn serve(shard: Rc<Shard>, place: Rc<Place>) {
-    let mut stint = Stint::new(shard.now());
+    let mut stint = Stint::default();
+    place.arrived();
     while let Some(ticket) = shard.take(&place) {
         match reach::reach(&shard, &place).await {
             Ok(mut talk) => {
@@ -65,8 +66,8 @@ async fn converse(
             }
             Handed::Unreadable(error) => report::unreadable(shard, ticket, &error),
         }
-        stint.count();
-        if shard.is_draining() || (place.is_contended() && stint.is_long(shard.now())) {
+        stint.count(place.contended_since());
+        if shard.is_draining() || stint.is_over(shard.now()) {
             return Permit::GiveBack;
         }
         if !talk.is_ready() {
@@ -78,7 +79,7 @@ async fn converse(
         }
         ticket = match shard.take(place) {
             Some(next) => next,
-            None => match talk.idle(stint).await {
+            None => match talk.idle().await {
                 Some(next) => next,
                 None if talk.is_ready() => return Permit::GiveBack,
                 None => return Permit::Use,

@@ -71,11 +71,8 @@ pub(crate) fn look(shard: &Rc<Shard>) -> usize {
 
 /// Calls idle sessions to the mail of a place, and asks for permits for the rest.
 fn call(shard: &Rc<Shard>, place: &Place, messages: usize) {
-    let mut rest = messages;
-    while rest > 0 && shard.idle.call(place) {
-        rest -= 1;
-    }
-    place.set_due(rest);
+    place.set_due(messages);
+    while place.needs_session() && shard.idle.call(place) {}
     shard.tell_wanted(place);
 }
 

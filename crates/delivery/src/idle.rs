@@ -52,6 +52,7 @@ impl Idle {
     /// Calls a session of `place` to its mail; `false` when none waits.
     pub(crate) fn call(&self, place: &Place) -> bool {
         let Some(seat) = place.last_seated() else { return false };
+        place.expect();
         self.raise(seat, Call::Mail);
         true
     }

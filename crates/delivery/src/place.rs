@@ -23,10 +23,14 @@ struct State {
     idle: VecDeque<u64>,
     /// Messages due, as far as we know.
     due: usize,
+    /// Sessions on their way to one of them.
+    coming: usize,
     /// Sessions that the home was told we want.
     told: usize,
     /// Permits that we may keep while others wait.
     keep: usize,
+    /// Since when others wait for what is over it.
+    contended_since: Option<Instant>,
     window: usize,
     resting_until: Option<Instant>,
     /// Whether the next success is worth telling at once.
@@ -49,8 +53,10 @@ impl Place {
             held: 0,
             idle: VecDeque::new(),
             due: 0,
+            coming: 0,
             told: 0,
             keep: usize::MAX,
+            contended_since: None,
             window: 0,
             resting_until: None,
             troubled: false,
@@ -78,9 +84,20 @@ impl Place {
         self.state.borrow_mut().due = due;
     }
 
-    /// Messages due, as far as we know.
-    pub(crate) fn due(&self) -> usize {
-        self.state.borrow().due
+    /// Whether some message is due that no session is on its way to.
+    pub(crate) fn needs_session(&self) -> bool {
+        let state = self.state.borrow();
+        state.due > state.coming
+    }
+
+    /// A session is on its way to a message.
+    pub(crate) fn expect(&self) {
+        self.state.borrow_mut().coming += 1;
+    }
+
+    /// It is there, and looks for one.
+    pub(crate) fn arrived(&self) {
+        self.state.borrow_mut().coming -= 1;
     }
 
     /// One message less is due.
@@ -95,7 +112,8 @@ impl Place {
     fn wanted(&self) -> usize {
         let state = self.state.borrow();
         let busy = state.held - state.idle.len();
-        let wanted = (busy + state.due).min(state.route.sessions);
+        let alone = state.due.saturating_sub(state.coming);
+        let wanted = (busy + alone).min(state.route.sessions);
         match wanted {
             0 => 0,
             _ => wanted.max(state.held),
@@ -113,26 +131,45 @@ impl Place {
     pub(crate) fn gain(&self) {
         let mut state = self.state.borrow_mut();
         state.held += 1;
-        state.keep = state.keep.max(state.held);
+        if state.held > state.keep {
+            // The home gives no more than may be kept: its word on that is on the way.
+            state.keep = state.held;
+        }
     }
 
     /// A session has ended, and its permit goes back. Returns how many we want now.
     pub(crate) fn give_back(&self) -> usize {
-        self.state.borrow_mut().held -= 1;
+        {
+            let mut state = self.state.borrow_mut();
+            state.held -= 1;
+            if state.held <= state.keep {
+                state.contended_since = None;
+            }
+        }
         let wanted = self.wanted();
         self.state.borrow_mut().told = wanted;
         wanted
     }
 
-    /// Notes how many we may keep while others wait.
-    pub(crate) fn set_keep(&self, keep: usize) {
-        self.state.borrow_mut().keep = keep;
+    /// Notes how many we may keep while others wait. Returns whether that is fewer than we have.
+    pub(crate) fn set_keep(&self, keep: usize, now: Instant) -> bool {
+        let mut state = self.state.borrow_mut();
+        state.keep = keep;
+        let contended = state.held > keep;
+        state.contended_since = contended.then(|| state.contended_since.unwrap_or(now));
+        contended
     }
 
-    /// Whether another shard waits for one of our permits.
-    pub(crate) fn is_contended(&self) -> bool {
+    /// Since when another shard waits for the permit of a session at work. That none may be kept
+    /// was said when all sessions waited for mail: it is not meant for one at work.
+    pub(crate) fn contended_since(&self) -> Option<Instant> {
         let state = self.state.borrow();
-        state.held > state.keep
+        state.contended_since.filter(|_| state.keep > 0)
+    }
+
+    /// Since when another shard waits for the permit of a session without mail.
+    pub(crate) fn idle_contended_since(&self) -> Option<Instant> {
+        self.state.borrow().contended_since
     }
 
     /// Notes how the destination stands.

@@ -181,15 +181,16 @@ impl Shard {
         for _ in 0..permits {
             place.gain();
             let full = self.sessions.get() >= self.sessions_max();
-            if full && place.due() > 0 {
+            if full && place.needs_session() {
                 // The next look at the queue asks again; an idle session elsewhere makes room.
                 self.blocked.set(true);
                 place.set_due(0);
                 self.idle.dismiss_longest();
             }
-            if full || place.due() == 0 || self.is_draining() {
+            if full || !place.needs_session() || self.is_draining() {
                 self.give_back(place);
             } else {
+                place.expect();
                 self.sessions.set(self.sessions.get() + 1);
                 self.counters().sessions_open = self.sessions.get() as u64;
                 self.reactor.spawn(attempt::serve(Rc::clone(self), Rc::clone(place)));
@@ -262,8 +263,7 @@ impl Shard {
         match change {
             Change::Grant(_) => unreachable!("seen above"),
             Change::Keep(sessions) => {
-                place.set_keep(sessions);
-                if place.is_contended() {
+                if place.set_keep(sessions, self.now()) {
                     self.idle.nudge(&place);
                 }
             }

@@ -1,4 +1,4 @@
-//! How long one permit may be used when others wait for it.
+//! How long a permit may be used when others wait for it.
 
 use reactor::Instant;
 use std::time::Duration;
@@ -9,30 +9,65 @@ const MESSAGES: u32 = 100;
 /// Time after which it does.
 const TIME: Duration = Duration::from_secs(1);
 
-/// The use of one permit so far.
+/// The use of one permit since another shard began to wait. A shard that waits for a moment only
+/// gets nothing, so that shards whose mail comes and goes do not close and connect for each other.
+#[derive(Default)]
 pub(crate) struct Stint {
-    since: Instant,
+    contended_since: Option<Instant>,
     messages: u32,
 }
 
 impl Stint {
-    pub(crate) fn new(now: Instant) -> Self {
-        Self { since: now, messages: 0 }
-    }
-
-    /// One message more.
-    pub(crate) fn count(&mut self) {
+    /// One message more; others wait since then.
+    pub(crate) fn count(&mut self, contended_since: Option<Instant>) {
+        if self.contended_since != contended_since {
+            *self = Self { contended_since, messages: 0 };
+        }
         self.messages += 1;
     }
 
-    /// Whether it has been used enough for others to have it.
-    pub(crate) fn is_long(&self, now: Instant) -> bool {
-        self.messages >= MESSAGES || now >= self.since + TIME
+    /// Whether others should have the permit.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        let over = |since| self.messages >= MESSAGES || now >= since + TIME;
+        self.contended_since.is_some_and(over)
+    }
+}
+
+/// Until when a session without mail since `idle_since` may keep its permit.
+pub(crate) fn patience(idle_since: Instant, contended_since: Option<Instant>) -> Instant {
+    contended_since.map_or(Instant::NEVER, |since| since.max(idle_since) + TIME)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(milliseconds: u64) -> Instant {
+        Instant::default() + Duration::from_millis(milliseconds)
     }
 
-    /// Until when a session that is idle since `began` may stay so when others wait: a moment
-    /// without mail is no reason to close and connect again.
-    pub(crate) fn idle_until(&self, began: Instant) -> Instant {
-        began.max(self.since) + TIME
+    #[test]
+    fn a_permit_goes_back_after_100_messages_or_1_s_of_others_waiting() {
+        let mut stint = Stint::default();
+        for _ in 0..1000 {
+            stint.count(None);
+        }
+        assert!(!stint.is_over(at(10_000)), "nobody waits");
+        for _ in 0..99 {
+            stint.count(Some(at(20_000)));
+            assert!(!stint.is_over(at(20_999)));
+        }
+        assert!(stint.is_over(at(21_000)));
+        stint.count(Some(at(20_000)));
+        assert!(stint.is_over(at(20_000)));
+        stint.count(Some(at(30_000)));
+        assert!(!stint.is_over(at(30_000)), "it was not the same wait");
+    }
+
+    #[test]
+    fn an_idle_session_waits_as_long_as_others_have_waited_for_it() {
+        assert_eq!(patience(at(5), None), Instant::NEVER);
+        assert_eq!(patience(at(5), Some(at(700))), at(1700));
+        assert_eq!(patience(at(900), Some(at(700))), at(1900));
     }
 }

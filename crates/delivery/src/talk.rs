@@ -3,7 +3,7 @@
 use crate::idle::Call;
 use crate::place::Place;
 use crate::shard::Shard;
-use crate::stint::Stint;
+use crate::stint;
 use mail::{Envelope, Reason};
 use queue::{LoadError, Loaded, Ticket};
 use reactor::{Hangup, Instant, Part};
@@ -317,25 +317,27 @@ impl Talk {
     }
 
     /// Waits for the next message of its place, as long as `idle` and the permit allow.
-    pub(crate) async fn idle(&mut self, stint: &Stint) -> Option<Ticket> {
+    pub(crate) async fn idle(&mut self) -> Option<Ticket> {
         let (shard, place) = (Rc::clone(&self.desk.shard), Rc::clone(&self.desk.place));
         let began = shard.now();
         let until = began + shard.options().idle;
         loop {
             let seat = shard.idle.sit(&place, self.wire.interrupter());
             shard.tell_wanted(&place);
-            let by = if place.is_contended() { until.min(stint.idle_until(began)) } else { until };
-            self.listen(by).await;
+            self.listen(until.min(stint::patience(began, place.idle_contended_since()))).await;
             let call = seat.called();
             drop(seat);
+            if call == Call::Mail {
+                place.arrived();
+            }
             if self.over || call == Call::Leave || shard.is_draining() {
                 return None;
             }
             if let Some(ticket) = shard.take(&place) {
                 return Some(ticket);
             }
-            let patience = if place.is_contended() { stint.idle_until(began) } else { until };
-            if shard.now() >= patience.min(until) {
+            let patience = stint::patience(began, place.idle_contended_since());
+            if shard.now() >= until.min(patience) {
                 return None;
             }
         }
