@@ -72,6 +72,10 @@ impl Crew {
     /// Gives a job to the crew. Its memory stays valid until its completion was taken, or until
     /// the crew has been dropped.
     pub(crate) fn give(&mut self, token: Token, job: CrewJob) {
+        if self.in_hand == 0 {
+            // The last alarm may have come after its results were taken: the next must sound.
+            self.desk.sounded.store(false, Ordering::SeqCst);
+        }
         self.in_hand += 1;
         if self.in_hand > self.threads.len() && self.threads.len() < self.threads_max {
             self.hire();

@@ -11,6 +11,14 @@ pub(crate) struct DescriptorKey {
     generation: u32,
 }
 
+/// Bytes that have arrived.
+pub(crate) enum Chunk {
+    /// In a receive buffer, from its start.
+    Lent { buffer: u16, length: u32 },
+    /// In memory of their own, as too many buffers were lent to this socket.
+    Copied(Vec<u8>),
+}
+
 /// What a socket has received and nobody has taken.
 pub(crate) struct Inbox {
     pub(crate) group: Group,
@@ -20,8 +28,8 @@ pub(crate) struct Inbox {
     pub(crate) stopping: bool,
     /// It waits in the line of those that found no buffer.
     pub(crate) starved: bool,
-    /// Filled buffers: number and bytes.
-    pub(crate) chunks: VecDeque<(u16, u32)>,
+    /// What has arrived, in order.
+    pub(crate) chunks: VecDeque<Chunk>,
     /// The end: 0 by the peer, else an errno.
     pub(crate) ended: Option<i32>,
     /// Somebody wants the waiting task to look up.

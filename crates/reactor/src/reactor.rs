@@ -1,7 +1,7 @@
 //! The reactor: slots, deadlines and completions over one kernel.
 
 use crate::channel::Remote;
-use crate::descriptor::{DescriptorKey, Descriptors, Kind};
+use crate::descriptor::{Chunk, DescriptorKey, Descriptors, Kind};
 use crate::executor::{TaskId, Tasks};
 use crate::file::FileAnswer;
 use crate::kernel::{Completion, Descriptor, Group, Kernel, Operation, Token, Wait, WakeTarget};
@@ -106,6 +106,8 @@ pub(crate) struct Core {
     timers: RefCell<Timers<Expiry>>,
     /// Sockets whose receive found no buffer, in order, by group.
     starved: RefCell<[VecDeque<DescriptorKey>; 2]>,
+    /// Closes that have not completed.
+    closing: Cell<usize>,
     /// Receive buffers that are not with the kernel, by group.
     lent: Cell<[u32; 2]>,
     tasks: Tasks,
@@ -146,6 +148,7 @@ impl Reactor {
             descriptors: RefCell::new(Descriptors::new()),
             timers: RefCell::new(Timers::new()),
             starved: RefCell::default(),
+            closing: Cell::default(),
             lent: Cell::default(),
             tasks: Tasks::new(),
             remote,
@@ -208,7 +211,7 @@ impl Reactor {
 
     /// Descriptors that are open or being closed.
     pub fn descriptors(&self) -> usize {
-        self.core.descriptors.borrow().len()
+        self.core.descriptors.borrow().len() + self.core.closing.get()
     }
 
     /// What it has done so far.
@@ -492,6 +495,11 @@ impl Core {
                 drop(slots);
                 self.discard(&completion);
             }
+            Owner::Closer => {
+                slots.remove(token);
+                slots.landed();
+                self.closing.set(self.closing.get() - 1);
+            }
             Owner::Receiver | Owner::Acceptor => {
                 let receives = matches!(slot.owner, Owner::Receiver);
                 if last {
@@ -523,7 +531,8 @@ impl Core {
     /// Closes a descriptor that has no entry.
     pub(crate) fn close_raw(&self, descriptor: Descriptor) {
         let close = |_: &mut Payload| Operation::Close { descriptor };
-        self.start(Owner::Nobody, None, Payload::Nothing, close);
+        self.start(Owner::Closer, None, Payload::Nothing, close);
+        self.closing.set(self.closing.get() + 1);
     }
 
     /// One operation less on a descriptor.
@@ -547,7 +556,10 @@ impl Core {
             Kind::File => {}
             Kind::Socket(inbox) => {
                 armed = inbox.armed.filter(|_| !std::mem::replace(&mut inbox.stopping, true));
-                buffers.extend(inbox.chunks.drain(..).map(|(buffer, _)| buffer));
+                buffers.extend(inbox.chunks.drain(..).filter_map(|chunk| match chunk {
+                    Chunk::Lent { buffer, .. } => Some(buffer),
+                    Chunk::Copied(_) => None,
+                }));
                 group = inbox.group;
             }
             Kind::Listener(door) => {

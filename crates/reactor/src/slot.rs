@@ -35,6 +35,8 @@ pub(crate) enum Owner {
     Receiver,
     /// The accept queue of the slot's descriptor.
     Acceptor,
+    /// The count of descriptors that are being closed.
+    Closer,
     /// Nobody: the future was dropped, or never was.
     Nobody,
 }

@@ -1,6 +1,6 @@
 //! Listeners, streams and leases.
 
-use crate::descriptor::{DescriptorKey, Door, Inbox, Kind};
+use crate::descriptor::{Chunk, DescriptorKey, Door, Inbox, Kind};
 use crate::executor::TaskId;
 use crate::kernel::{Completion, Descriptor, Group, Operation, Token};
 use crate::memory::Part;
@@ -72,11 +72,12 @@ pub struct Stream {
 /// Received bytes, in a buffer that the reactor owns; dropping the lease gives it back. Do not
 /// hold one across an await.
 pub struct Lease {
-    core: Rc<Core>,
-    group: Group,
-    buffer: u16,
-    start: *const u8,
-    length: usize,
+    bytes: Bytes,
+}
+
+enum Bytes {
+    Lent { core: Rc<Core>, group: Group, buffer: u16, start: *const u8, length: usize },
+    Copied(Vec<u8>),
 }
 
 /// Makes the task that waits in `recv` or `accept` look up.
@@ -314,21 +315,28 @@ impl Deref for Lease {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: the kernel has filled `length` bytes of this buffer and does not touch it until
-        // it is released, which `drop` does.
-        unsafe { std::slice::from_raw_parts(self.start, self.length) }
+        match &self.bytes {
+            // SAFETY: the kernel has filled `length` bytes of this buffer and does not touch it
+            // until it is released, which `drop` does.
+            Bytes::Lent { start, length, .. } => unsafe {
+                std::slice::from_raw_parts(*start, *length)
+            },
+            Bytes::Copied(bytes) => bytes,
+        }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.core.release_buffer(self.group, self.buffer);
+        if let Bytes::Lent { core, group, buffer, .. } = &self.bytes {
+            core.release_buffer(*group, *buffer);
+        }
     }
 }
 
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Lease({} bytes)", self.length)
+        write!(f, "Lease({} bytes)", self.len())
     }
 }
 
@@ -341,14 +349,14 @@ struct Receive<'a> {
 
 /// What the inbox says when somebody wants bytes.
 enum Found {
-    Chunk(Group, u16, u32),
+    Chunk(Group, Chunk),
     End(Hangup),
     Wait { arm: bool },
 }
 
 fn look(inbox: &mut Inbox, now: Instant, by: Instant, task: TaskId) -> Found {
-    if let Some((buffer, length)) = inbox.chunks.pop_front() {
-        return Found::Chunk(inbox.group, buffer, length);
+    if let Some(chunk) = inbox.chunks.pop_front() {
+        return Found::Chunk(inbox.group, chunk);
     }
     if let Some(error) = inbox.ended {
         return Found::End(match error {
@@ -378,10 +386,13 @@ impl Future for Receive<'_> {
         });
         match found {
             Found::End(hangup) => Poll::Ready(Err(hangup)),
-            Found::Chunk(group, buffer, length) => {
+            Found::Chunk(_, Chunk::Copied(bytes)) => {
+                Poll::Ready(Ok(Lease { bytes: Bytes::Copied(bytes) }))
+            }
+            Found::Chunk(group, Chunk::Lent { buffer, length }) => {
                 let start = core.with_kernel(|kernel| kernel.buffer(group, buffer));
-                let core = Rc::clone(core);
-                Poll::Ready(Ok(Lease { core, group, buffer, start, length: length as usize }))
+                let (core, length) = (Rc::clone(core), length as usize);
+                Poll::Ready(Ok(Lease { bytes: Bytes::Lent { core, group, buffer, start, length } }))
             }
             Found::Wait { arm } => {
                 if arm {
@@ -446,7 +457,14 @@ pub(crate) fn received(core: &Core, key: DescriptorKey, completion: &Completion)
         if !completion.more {
             inbox.armed = None;
         }
-        (inbox.group, take_in(inbox, closing, completion))
+        let took = take_in(inbox, closing, completion);
+        if took.keeps && inbox.chunks.len() > LEASES_PER_CONNECTION {
+            // The kernel fills many buffers at once for a sender that is far ahead, before it can
+            // be stopped. Nobody else could receive if one socket kept them all.
+            copy_last(core, inbox);
+            return (inbox.group, Took { keeps: false, ..took });
+        }
+        (inbox.group, took)
     });
     if completion.buffer.is_some() {
         core.borrow_buffer(group);
@@ -464,6 +482,18 @@ pub(crate) fn received(core: &Core, key: DescriptorKey, completion: &Completion)
     if let Some(task) = took.waiter {
         core.wake(task);
     }
+}
+
+/// Moves the last chunk out of its buffer, which can be released then.
+fn copy_last(core: &Core, inbox: &mut Inbox) {
+    let Some(Chunk::Lent { buffer, length }) = inbox.chunks.pop_back() else {
+        unreachable!("just received")
+    };
+    let start = core.with_kernel(|kernel| kernel.buffer(inbox.group, buffer));
+    // SAFETY: the kernel has filled `length` bytes of this buffer and leaves it alone until it is
+    // released.
+    let bytes = unsafe { std::slice::from_raw_parts(start, length as usize) };
+    inbox.chunks.push_back(Chunk::Copied(bytes.to_vec()));
 }
 
 /// What a completion of a receive leads to.
@@ -487,7 +517,7 @@ fn take_in(inbox: &mut Inbox, closing: bool, completion: &Completion) -> Took {
         bytes if bytes > 0 => {
             let buffer = completion.buffer.expect("received bytes lie in a buffer");
             took.keeps = true;
-            inbox.chunks.push_back((buffer, bytes as u32));
+            inbox.chunks.push_back(Chunk::Lent { buffer, length: bytes as u32 });
             if inbox.chunks.len() >= LEASES_PER_CONNECTION && !inbox.stopping {
                 inbox.stopping = inbox.armed.is_some();
                 took.stop = inbox.armed;

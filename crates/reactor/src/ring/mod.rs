@@ -18,7 +18,7 @@ use crate::system;
 use crate::time::Instant;
 use buffers::Buffers;
 use io_uring::{cqueue, opcode, squeue, types};
-use queue::{ALARM, MESSAGE, Queue, UNSENT};
+use queue::{ALARM, LANDS, MESSAGE, Queue, UNSENT};
 use rustix::event::EventfdFlags;
 use rustix::net::SocketFlags;
 use std::io;
@@ -91,7 +91,7 @@ impl RingKernel {
             MESSAGE => {}
             unsent if unsent as u32 == UNSENT as u32 => self.sound((unsent >> 32) as i32),
             token => completions.push(Completion {
-                token: Token(token),
+                token: Token(token & !LANDS),
                 result: entry.result(),
                 more: cqueue::more(entry.flags()),
                 buffer: cqueue::buffer_select(entry.flags()),
@@ -122,6 +122,9 @@ impl Kernel for RingKernel {
                 // SAFETY: operations' pointers are valid until the last completion.
                 let address = unsafe { &*address };
                 self.queue.push_connect(token, socket, address);
+            }
+            Operation::Write { .. } | Operation::Sync { .. } => {
+                self.queue.push(encode(operation).user_data(token.0 | LANDS));
             }
             other => self.queue.push(encode(other).user_data(token.0)),
         }

@@ -15,16 +15,18 @@ pub(super) const ALARM: u64 = OURS;
 pub(super) const MESSAGE: u64 = OURS | 1;
 /// Of a message of ours that could not be sent; the high half is the target's descriptor.
 pub(super) const UNSENT: u64 = OURS | 2;
-/// A token's low half is the index of a slot and stays below 2³¹: this bit tells the ring's own
+/// A token's low half is the index of a slot and stays below 2³⁰: this bit tells the ring's own
 /// operations apart.
 const OURS: u64 = 1 << 31;
+/// Marks operations that must not be cancelled, not even at the end.
+pub(super) const LANDS: u64 = 1 << 30;
 
 /// How long to let completions come when the kernel takes no submissions, in nanoseconds.
 const BREATH_NANOSECONDS: u32 = 1_000_000;
 
 /// A ring with a line of entries behind its submission queue.
 ///
-/// Dropping it cancels what is in flight and waits for the last completion.
+/// Dropping it waits for writes, cancels all else, and waits for the last completion.
 pub(crate) struct Queue {
     ring: IoUring,
     /// Entries that found the submission queue full, in order.
@@ -33,6 +35,8 @@ pub(crate) struct Queue {
     addresses: Vec<Box<SocketAddress>>,
     /// Operations whose last completion has not been taken.
     in_flight: usize,
+    /// Those of them that must not be cancelled.
+    landing: usize,
 }
 
 /// A socket address as connect(2) wants it.
@@ -44,7 +48,7 @@ union SocketAddress {
 
 impl Queue {
     pub(crate) fn new(ring: IoUring) -> Self {
-        Self { ring, line: VecDeque::new(), addresses: Vec::new(), in_flight: 0 }
+        Self { ring, line: VecDeque::new(), addresses: Vec::new(), in_flight: 0, landing: 0 }
     }
 
     pub(crate) fn descriptor(&self) -> Descriptor {
@@ -58,6 +62,7 @@ impl Queue {
     /// Queues an operation. What its entry points to is valid until its last completion.
     pub(crate) fn push(&mut self, entry: squeue::Entry) {
         self.in_flight += 1;
+        self.landing += usize::from(entry.get_user_data() & (LANDS | OURS) == LANDS);
         self.push_silent(entry);
     }
 
@@ -167,6 +172,7 @@ impl Queue {
         let counts = entry.user_data() & OURS == 0 || entry.user_data() == ALARM;
         if counts && !cqueue::more(entry.flags()) {
             self.in_flight -= 1;
+            self.landing -= usize::from(entry.user_data() & (LANDS | OURS) == LANDS);
         }
         Some(entry)
     }
@@ -180,6 +186,10 @@ impl Drop for Queue {
             if self.call(0, None) && !left {
                 break;
             }
+            while self.next().is_some() {}
+        }
+        while self.landing > 0 {
+            self.call(1, None);
             while self.next().is_some() {}
         }
         let within = types::Timespec::new().nsec(100 * BREATH_NANOSECONDS);

@@ -18,6 +18,8 @@ use reactor::sim::Faults;
 fn keep(promises: &[Promise], bench: impl Fn() -> Bench) {
     let mut broken = Vec::new();
     for (name, promise) in promises {
+        // Shown only when the test fails or hangs.
+        println!("{name}");
         let kept = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let bench = bench();
             promise(&bench);
