@@ -50,7 +50,8 @@ fn every_message_arrives_whole_by_every_dialogue_and_connection() {
             assert_all_whole(&sent, &received, &arrivals);
             let sessions = if connection == Connection::Each { MESSAGES } else { 7 };
             assert_eq!(received.counts.sessions, sessions, "{dialogue:?} {connection:?}");
-            assert!(received.counts.sessions_most <= 8, "{received}");
+            // A session may still be closing while the next one of its lane is accepted.
+            assert!(received.counts.sessions_most <= 14, "{received}");
         }
     }
 }

@@ -53,7 +53,10 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
     let relay = RunningRelay::start(&ground)?;
     introduce(options, &ground, &sink)?;
 
-    let (shown, first) = dialogue::one_message(ground.listen).context("the first message")?;
+    let (shown, first) = dialogue::one_message(ground.listen).with_context(|| {
+        ground.keep();
+        format!("the first message (the relay's log is kept in {})", ground.path().display())
+    })?;
     let source = Source::start(source_options(options, &ground), Some(ticks));
     let source = source.context("the source")?;
     let run = source.run();
@@ -67,7 +70,7 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
     }
     let cpu = clock::process_cpu();
     let sessions = sink.counts();
-    let scraped = metrics::scrape(ground.metrics);
+    let scraped = metrics::scrape(ground.metrics, options.messages + 1);
     let (arrivals, through) = (sink.arrivals(run), sink.through());
     let first_arrived = sink.arrivals(first).whole == 1;
     let drained = relay.drain(&ground);
@@ -105,13 +108,16 @@ fn introduce(options: &Options, ground: &Ground, sink: &Sink) -> anyhow::Result<
     writeln!(
         say,
         "source ({} sessions) --> ringpost at {} --> sink at {}\n\
-         {} messages of {} bytes; each is safe on disk, in {}, before its 250\n",
+         {} messages of {} bytes; each is safe on disk, in {}, before its 250\n\
+         while it runs: ringpost status --socket {}; curl http://{}/metrics\n",
         options.sessions,
         ground.listen,
         sink.address(),
         report::count(options.messages),
         report::count(options.size as u64),
-        ground.path().display()
+        ground.path().display(),
+        ground.control.display(),
+        ground.metrics
     )?;
     Ok(())
 }

@@ -85,8 +85,9 @@ impl Watch<'_> {
         );
         let mut say = std::io::stdout();
         if terminal {
-            // To the beginning of the line, and clear it.
-            write!(say, "\r\x1b[K{line}")?;
+            // To the beginning of the line, clear it, and cut what does not fit: a line that wraps
+            // could not be overwritten.
+            write!(say, "\r\x1b[K\x1b[?7l{line}\x1b[?7h")?;
         } else {
             writeln!(say, "{line}")?;
         }
