@@ -127,6 +127,9 @@ pub(crate) trait Kernel {
     /// [`WakeTarget`] ends the wait and appends nothing.
     fn enter(&mut self, wait: Wait, completions: &mut Vec<Completion>);
 
+    /// How many receive buffers `group` has in all.
+    fn buffer_count(&self, group: Group) -> u32;
+
     /// The memory of a receive buffer: valid until it is released.
     fn buffer(&self, group: Group, buffer: u16) -> *const u8;
 

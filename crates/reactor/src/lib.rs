@@ -40,6 +40,6 @@ pub use memory::{Part, Slab, SlabSlice};
 pub use reactor::{Backend, Counters, Options, Reactor};
 pub use signal::Signal;
 pub use stream::{Hangup, Interrupter, Lease, Listener, Stream};
-pub use thread::{allowed_cpus, raise_descriptor_limit, start_thread};
 pub use system::random;
+pub use thread::{allowed_cpus, raise_descriptor_limit, start_thread};
 pub use time::Instant;

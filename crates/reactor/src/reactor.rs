@@ -622,10 +622,11 @@ impl Core {
         self.lent.set(lent);
     }
 
-    /// Puts a socket at the end of the line for receive buffers, unless all of them have come back
-    /// in the meantime: then nobody would be left to feed it.
+    /// Puts a socket at the end of the line for receive buffers, unless one has come back since the
+    /// kernel had none: nobody would be left to feed it, if none was to come back any more.
     pub(crate) fn line_up(&self, group: Group, key: DescriptorKey) {
-        if self.lent.get()[group as usize] == 0 {
+        let lent = self.lent.get()[group as usize];
+        if lent < self.kernel.borrow().buffer_count(group) {
             crate::stream::feed(self, key);
         } else {
             self.starved.borrow_mut()[group as usize].push_back(key);

@@ -37,6 +37,11 @@ impl Buffers {
         self.free.push(buffer);
     }
 
+    /// How many there are, out or not.
+    pub(super) fn count(&self) -> u32 {
+        self.count.into()
+    }
+
     /// Where `buffer` begins.
     pub(super) fn start(&self, buffer: u16) -> *mut u8 {
         assert!(buffer < self.count, "a buffer of another group");

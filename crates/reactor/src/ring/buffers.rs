@@ -65,6 +65,11 @@ impl Buffers {
         Ok(buffers)
     }
 
+    /// How many there are, lent or not.
+    pub(crate) fn count(&self) -> u32 {
+        self.count.into()
+    }
+
     /// Start of a buffer.
     pub(crate) fn start(&self, buffer: u16) -> *const u8 {
         assert!(buffer < self.count, "no such receive buffer");

@@ -146,6 +146,10 @@ impl Kernel for RingKernel {
         }
     }
 
+    fn buffer_count(&self, group: Group) -> u32 {
+        self.buffers[group as usize].count()
+    }
+
     fn buffer(&self, group: Group, buffer: u16) -> *const u8 {
         self.buffers[group as usize].start(buffer)
     }

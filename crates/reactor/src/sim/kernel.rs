@@ -166,6 +166,10 @@ impl Kernel for SimKernel {
         }
     }
 
+    fn buffer_count(&self, group: Group) -> u32 {
+        self.memory[group as usize].len() as u32
+    }
+
     fn buffer(&self, group: Group, buffer: u16) -> *const u8 {
         let memory = &self.memory[group as usize][usize::from(buffer)];
         memory.as_ref().expect("a lent buffer was filled").as_ptr()
