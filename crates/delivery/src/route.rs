@@ -77,7 +77,7 @@ pub enum Via {
     },
     /// `discard`: nowhere; delivered at once.
     Discard,
-    /// `hold`: nowhere; deferred until an operator acts. What `serve --trial` does without `--next`.
+    /// `hold`: nowhere; deferred until an operator acts, as `serve --trial` does without `--next`.
     Hold,
 }
 
