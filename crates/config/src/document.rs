@@ -7,10 +7,11 @@ use std::fmt::Write;
 pub fn document() -> String {
     let mut page = String::from(
         "# Configuration\n\n\
-         This page is generated from the table that the program reads by: `ringpost documentation`.\n\n\
+         This page is generated from the table that the program reads by: \
+         `ringpost documentation`.\n\n\
          The file is TOML, by default `/etc/ringpost/ringpost.toml`. Unknown keys are errors.\n\
-         Durations are `\"500ms\"`, `\"30s\"`, `\"5m\"`, `\"4h\"`, `\"5d\"`; sizes `\"64KiB\"`, `\"35MiB\"`, \
-         `\"2GiB\"`; rates `\"600/1m\"`. `\"off\"` switches off what can be off.\n\n",
+         Durations are `\"500ms\"`, `\"30s\"`, `\"5m\"`, `\"4h\"`, `\"5d\"`; sizes `\"64KiB\"`, \
+         `\"35MiB\"`, `\"2GiB\"`; rates `\"600/1m\"`. `\"off\"` switches off what can be off.\n\n",
     );
     page.push_str("## At the top of the file\n\n");
     table(&mut page, "");

@@ -1,4 +1,5 @@
 //! The `ringpost` program: one binary for the relay and for those who run it.
+#![forbid(unsafe_code)]
 
 use clap::Parser;
 use ringpost::cli::Arguments;

@@ -1,8 +1,8 @@
 //! The segments of a log: who needs them, and which can go.
 //!
 //! A segment is deleted when nothing is written to it, no message lives in it, nobody has pinned
-//! it, and every segment whose messages its outcomes name has durably gone: an outcome that vanished
-//! before the message it is about would bring the message back.
+//! it, and every segment whose messages its outcomes name has durably gone: an outcome that
+//! vanished before the message it is about would bring the message back.
 
 use super::SegmentId;
 use super::layout::Generation;
