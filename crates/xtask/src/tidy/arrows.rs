@@ -49,8 +49,9 @@ pub(crate) fn check(path: &str, manifest: &Table, ours: &[String]) -> Vec<Compla
         return vec![Complaint::at(path, 1, "no package name: write `[package] name = \"…\"`")];
     };
     let mut complaints = Vec::new();
-    if manifest.get("lints").and_then(|lints| lints.get("workspace")) != Some(&Value::Boolean(true))
-    {
+    // The fuzz targets are a workspace of their own, so there is nothing to inherit.
+    let inherits = manifest.get("lints").and_then(|lints| lints.get("workspace"));
+    if !manifest.contains_key("workspace") && inherits != Some(&Value::Boolean(true)) {
         complaints.push(Complaint::at(path, 1, "add `[lints] workspace = true`"));
     }
     if !is_drawn(name) {
