@@ -1,10 +1,11 @@
 //! What the control plane asks of a shard, and how the shard obeys.
 
 use delivery::{Delivery, DestinationView};
-use mail::{MessageId, UnixTime};
+use mail::{MessageId, NextHop, UnixTime};
 use queue::{Filter, Listed, Queue, Shown, Summary};
 use reactor::{Reactor, Receiver};
 use server::Server;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -148,17 +149,27 @@ fn now(parts: &Parts) -> UnixTime {
 
 fn act(parts: &Parts, action: Action, filter: &Filter) -> usize {
     match action {
-        Action::Flush => {
-            let flushed = parts.queue.flush(filter);
-            let due = parts.queue.due(now(parts));
-            let hops: Vec<_> = due.into_iter().map(|(hop, _)| hop).collect();
-            parts.delivery.flush(&hops);
-            flushed
-        }
+        Action::Flush => flush(parts, filter),
         Action::Hold => parts.queue.hold(filter),
         Action::Release => parts.queue.release(filter),
         Action::Remove => parts.queue.remove(filter),
     }
+}
+
+/// Makes messages due and ends the back-off of the destinations that they go to, and of no other.
+fn flush(parts: &Parts, filter: &Filter) -> usize {
+    if *filter == (Filter { all: true, ..Filter::default() }) {
+        let flushed = parts.queue.flush(filter);
+        parts.delivery.flush_all();
+        return flushed;
+    }
+    let listed = parts.queue.list(filter, usize::MAX);
+    let names: BTreeSet<_> =
+        listed.iter().flat_map(|message| &message.recipients).map(|to| &to.hop).collect();
+    let hops: Vec<_> = names.into_iter().map(|name| NextHop::new(name)).collect();
+    let flushed = parts.queue.flush(filter);
+    parts.delivery.flush(&hops);
+    flushed
 }
 
 async fn drain(parts: &Parts, within: Duration) -> usize {

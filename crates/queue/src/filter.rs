@@ -8,7 +8,7 @@ use std::time::Duration;
 ///
 /// A filter without any condition matches nothing unless `all` is set, so that a forgotten
 /// argument does not empty the queue.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// One of these.
     pub ids: Vec<MessageId>,
