@@ -12,6 +12,13 @@ pub(crate) type ArrivalId = usize;
 /// A message and one of its recipients.
 type Pair = (u32, usize);
 
+/// When something arrived, and when the session that brought it was accepted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct When {
+    pub(crate) at: Instant,
+    pub(crate) began: Instant,
+}
+
 /// What a client knows of a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Submission {
@@ -23,6 +30,8 @@ struct Submission {
 #[derive(Clone, Debug)]
 struct Arrival {
     at: Instant,
+    /// When its session was accepted.
+    began: Instant,
     /// The relay went on in that session after our final reply: it has heard it.
     heard: bool,
     /// The report that says that it failed, by its id; else the message itself.
@@ -66,7 +75,8 @@ impl Ledger {
     }
 
     /// A next hop has taken `body`, the trace field taken off, for a recipient.
-    pub(crate) fn arrive(&mut self, pair: Pair, body: &[u8], at: Instant) -> ArrivalId {
+    pub(crate) fn arrive(&mut self, pair: Pair, body: &[u8], when: When) -> ArrivalId {
+        let When { at, began } = when;
         let (number, recipient) = pair;
         let ended = self.submissions.get(&number).is_some_and(|submission| submission.ended);
         match self.messages.get(&number) {
@@ -78,15 +88,17 @@ impl Ledger {
             }
             _ => self.wrong(at, format!("message {number} arrives and was never sent")),
         }
-        self.enter(pair, Arrival { at, heard: false, report: None })
+        self.enter(pair, Arrival { at, began, heard: false, report: None })
     }
 
     /// A next hop has taken report `id`, which says that a recipient failed.
-    pub(crate) fn report(&mut self, pair: Pair, id: &str, at: Instant) -> ArrivalId {
+    pub(crate) fn report(&mut self, pair: Pair, id: &str, when: When) -> ArrivalId {
+        let When { at, began } = when;
         if !self.messages.contains_key(&pair.0) {
             self.wrong(at, format!("a report on message {} that was never sent", pair.0));
         }
-        self.enter(pair, Arrival { at, heard: false, report: Some(id.to_owned()) })
+        let report = Some(id.to_owned());
+        self.enter(pair, Arrival { at, began, heard: false, report })
     }
 
     fn enter(&mut self, pair: Pair, arrival: Arrival) -> ArrivalId {
@@ -130,16 +142,18 @@ impl Ledger {
         self.wrongs
     }
 
-    /// Every arrival but the last needs an excuse: its final reply was eaten, or a crash ate what
-    /// the relay knew of it. After a report nothing may come but the same report again.
+    /// An arrival after one of which the relay has heard needs a cause: a crash that ate what it
+    /// had heard, or that it was under way already, in a session that the relay has given up (it
+    /// hears nothing of it). After a report nothing may come but the same report again.
     fn judge(&mut self, (number, recipient): Pair, ids: &[ArrivalId]) {
         for pair in ids.windows(2) {
             let (one, next) = (&self.arrivals[pair[0]], &self.arrivals[pair[1]]);
             let at = next.at;
             let crashed = self.crashes.iter().any(|crash| *crash >= one.at && *crash <= at);
-            let what = if one.report.is_some() && one.report != next.report {
+            let given_up = !next.heard && next.began <= one.at;
+            let what = if one.report.is_some() && one.report != next.report && !given_up {
                 "comes once more after a report of its failure"
-            } else if one.heard && !crashed {
+            } else if one.heard && !crashed && !given_up {
                 "arrives twice without a cause"
             } else {
                 continue;
@@ -164,6 +178,11 @@ mod tests {
         (ledger, body)
     }
 
+    /// In a session that began just before.
+    fn when(at: u64) -> When {
+        When { at: Instant(at), began: Instant(at - 1) }
+    }
+
     fn only(wrongs: &[String], word: &str) {
         assert!(wrongs.len() == 1 && wrongs[0].contains(word), "{wrongs:?}");
     }
@@ -172,10 +191,10 @@ mod tests {
     fn what_was_promised_must_arrive_or_be_reported() {
         only(&promised().0.settle(), "lost");
         let (mut ledger, body) = promised();
-        ledger.arrive((1, 0), &body, Instant(9));
+        ledger.arrive((1, 0), &body, when(9));
         assert!(ledger.settle().is_empty());
         let (mut ledger, _) = promised();
-        ledger.report((1, 0), "x", Instant(9));
+        ledger.report((1, 0), "x", when(9));
         assert!(ledger.settle().is_empty());
     }
 
@@ -183,11 +202,11 @@ mod tests {
     fn what_arrives_must_have_been_sent_and_be_whole() {
         let (mut ledger, mut body) = promised();
         body.pop();
-        ledger.arrive((1, 0), &body, Instant(9));
+        ledger.arrive((1, 0), &body, when(9));
         only(&ledger.settle(), "damaged");
         let (mut ledger, body) = promised();
-        ledger.arrive((1, 0), &body, Instant(9));
-        ledger.arrive((2, 0), &body, Instant(9));
+        ledger.arrive((1, 0), &body, when(9));
+        ledger.arrive((2, 0), &body, when(9));
         only(&ledger.settle(), "never sent");
     }
 
@@ -197,7 +216,7 @@ mod tests {
         let message = Message::new(0, 1);
         let body = message.body.clone();
         ledger.submit(message);
-        ledger.arrive((1, 0), &body, Instant(9));
+        ledger.arrive((1, 0), &body, when(9));
         only(&ledger.settle(), "never sent");
     }
 
@@ -205,11 +224,11 @@ mod tests {
     fn a_second_arrival_needs_an_eaten_reply_or_a_crash() {
         let twice = |heard: bool, crash: Option<u64>| {
             let (mut ledger, body) = promised();
-            let first = ledger.arrive((1, 0), &body, Instant(10));
+            let first = ledger.arrive((1, 0), &body, when(10));
             if heard {
                 ledger.heard(first);
             }
-            ledger.arrive((1, 0), &body, Instant(20));
+            ledger.arrive((1, 0), &body, when(20));
             crash.into_iter().for_each(|at| ledger.crash(Instant(at)));
             ledger.settle()
         };
@@ -221,11 +240,28 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_late_in_a_session_that_the_relay_gave_up_is_no_fault_of_its() {
+        let late = |second_is_heard: bool| {
+            let (mut ledger, body) = promised();
+            let first = ledger.arrive((1, 0), &body, when(10));
+            ledger.heard(first);
+            let began = Instant(5);
+            let second = ledger.arrive((1, 0), &body, When { at: Instant(20), began });
+            if second_is_heard {
+                ledger.heard(second);
+            }
+            ledger.settle()
+        };
+        assert!(late(false).is_empty());
+        only(&late(true), "twice");
+    }
+
+    #[test]
     fn after_a_report_nothing_comes_but_the_same_report() {
         let (mut ledger, body) = promised();
-        ledger.report((1, 0), "x", Instant(10));
-        ledger.report((1, 0), "x", Instant(11));
-        ledger.arrive((1, 0), &body, Instant(12));
+        ledger.report((1, 0), "x", when(10));
+        ledger.report((1, 0), "x", when(11));
+        ledger.arrive((1, 0), &body, when(15));
         only(&ledger.settle(), "after a report");
     }
 }

@@ -1,12 +1,12 @@
 //! A next hop that takes mail, or refuses, defers, stalls, resets, and eats its final replies.
 
-use crate::ledger::ArrivalId;
+use crate::ledger::{ArrivalId, When};
 use crate::message::{SENDERS, read_recipient, without_trace};
 use crate::plan::Mood;
 use crate::yard::{PORT, Yard};
 use mail::{EnhancedStatus, Envelope, MessageId, Question, Reply, ReversePath, Verdict};
 use reactor::sim::{Host, Process};
-use reactor::{Hangup, Part, Reactor};
+use reactor::{Hangup, Instant, Part, Reactor};
 use smtp::{Accepted, CommitRefusal, ServerOptions, ServerPeer, ServerSession, Step};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -74,6 +74,7 @@ async fn serve(yard: Rc<Yard>, reactor: Reactor, wire: Wire) {
         session: ServerSession::new(Rc::new(options), peer),
         body: Vec::new(),
         replied: Vec::new(),
+        began: reactor.now(),
         yard,
         reactor,
     };
@@ -90,6 +91,7 @@ struct Session {
     body: Vec<u8>,
     /// Arrivals whose final reply was sent and perhaps not heard.
     replied: Vec<ArrivalId>,
+    began: Instant,
 }
 
 impl Session {
@@ -157,7 +159,7 @@ impl Session {
             self.session.committed(Err(CommitRefusal::Failed));
             return Ok(());
         }
-        let arrivals = record(&self.yard, &accepted.envelope, &body);
+        let arrivals = record(&self.yard, &accepted.envelope, &body, self.began);
         if self.yard.hits(eats_reply) {
             return Err(Gone);
         }
@@ -187,15 +189,15 @@ fn decide(yard: &Yard, question: &Question) -> Verdict {
 }
 
 /// Enters what has arrived into the ledger.
-fn record(yard: &Yard, envelope: &Envelope, body: &[u8]) -> Vec<ArrivalId> {
+fn record(yard: &Yard, envelope: &Envelope, body: &[u8], began: Instant) -> Vec<ArrivalId> {
     let mut arrivals = Vec::new();
-    let now = yard.world.now();
+    let when = When { at: yard.world.now(), began };
     for recipient in envelope.recipients.iter().map(ToString::to_string) {
         yard.world.note(&format!("next hop takes mail for {recipient}"));
         if let Some(pair) = read_recipient(&recipient) {
-            arrivals.push(yard.ledger.borrow_mut().arrive(pair, without_trace(body), now));
+            arrivals.push(yard.ledger.borrow_mut().arrive(pair, without_trace(body), when));
         } else if recipient.ends_with(SENDERS) && envelope.reverse_path == ReversePath::Null {
-            arrivals.extend(record_report(yard, body));
+            arrivals.extend(record_report(yard, body, when));
         } else {
             yard.wrong(format!("mail for {recipient}, to whom nobody wrote"));
         }
@@ -204,7 +206,7 @@ fn record(yard: &Yard, envelope: &Envelope, body: &[u8]) -> Vec<ArrivalId> {
 }
 
 /// Enters each recipient that a report says has failed.
-fn record_report(yard: &Yard, body: &[u8]) -> Vec<ArrivalId> {
+fn record_report(yard: &Yard, body: &[u8], when: When) -> Vec<ArrivalId> {
     let text = String::from_utf8_lossy(body);
     let value = |line: &str, name: &str| Some(line.strip_prefix(name)?.trim().to_owned());
     let Some(id) = text.lines().find_map(|line| value(line, "Message-ID: ")) else {
@@ -216,8 +218,7 @@ fn record_report(yard: &Yard, body: &[u8]) -> Vec<ArrivalId> {
     for recipient in failed {
         match read_recipient(&recipient) {
             Some(pair) => {
-                let now = yard.world.now();
-                arrivals.push(yard.ledger.borrow_mut().report(pair, &id, now));
+                arrivals.push(yard.ledger.borrow_mut().report(pair, &id, when));
             }
             None => yard.wrong(format!("a report on {recipient}, to whom nobody wrote")),
         }
