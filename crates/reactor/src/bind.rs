@@ -32,6 +32,14 @@ pub fn bind(address: SocketAddr, shards: usize) -> io::Result<Vec<OwnedFd>> {
     Ok(sockets)
 }
 
+/// Makes a listening socket that somebody else has made as ours are.
+pub(crate) fn prepare(socket: &OwnedFd) {
+    // Neither fails on an open descriptor, but a unix socket has no such option, nor needs it.
+    let _ = rustix::io::fcntl_setfd(socket, rustix::io::FdFlags::CLOEXEC);
+    let _ = rustix::io::ioctl_fionbio(socket, true);
+    let _ = sockopt::set_tcp_nodelay(socket, true);
+}
+
 /// One listening socket.
 pub(crate) fn bind_one(address: SocketAddr, shared: bool) -> io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };

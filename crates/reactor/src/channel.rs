@@ -7,9 +7,9 @@
 use crate::executor::TaskId;
 use crate::kernel::WakeTarget;
 use crate::reactor::{Reactor, wake_from_here};
+use crate::sync::{AtomicBool, Mutex, Ordering, fence};
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::Poll;
 
 /// How other threads reach a reactor: the tasks that they made ready, and its alarm.
@@ -35,7 +35,7 @@ impl Remote {
         self.woken.lock().unwrap_or_else(PoisonError::into_inner).push(task);
         self.any.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
-        if self.sleeping.swap(false, Ordering::SeqCst) {
+        if claim(&self.sleeping) {
             wake_from_here(&self.target);
         }
     }
@@ -69,6 +69,12 @@ impl Remote {
     }
 }
 
+/// Takes a sleeper's flag: `true` for one of those who try. Mostly nobody sleeps, and then it only
+/// looks, so that the flag stays in every core's cache.
+fn claim(flag: &AtomicBool) -> bool {
+    flag.load(Ordering::SeqCst) && flag.swap(false, Ordering::SeqCst)
+}
+
 /// The receiving task, when it waits.
 struct Bell {
     parked: AtomicBool,
@@ -78,7 +84,7 @@ struct Bell {
 impl Bell {
     fn ring(&self) {
         fence(Ordering::SeqCst);
-        if self.parked.swap(false, Ordering::SeqCst) {
+        if claim(&self.parked) {
             let waiter = self.waiter.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some((remote, task)) = waiter {
                 remote.wake(task);
@@ -164,3 +170,6 @@ impl<T> Receiver<T> {
         .await
     }
 }
+
+#[cfg(all(test, loom))]
+mod model;

@@ -27,6 +27,7 @@ mod signal;
 pub mod sim;
 mod slot;
 mod stream;
+mod sync;
 mod system;
 mod thread;
 mod time;

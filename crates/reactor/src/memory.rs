@@ -185,14 +185,15 @@ impl Gather {
     /// The kernel's own limit is 1024 (UIO_MAXIOV).
     const MAX: usize = 1024;
 
-    /// Vectors of `parts` from byte `skip` on; at most [`MAX`](Self::MAX) of them.
+    /// As [`fill`](Self::fill), in memory of its own.
+    #[cfg(test)]
     pub(crate) fn new(parts: Vec<Part>, skip: usize) -> Box<Self> {
         let mut gather = Box::<Self>::default();
         gather.fill(parts, skip);
         gather
     }
 
-    /// As [`new`](Self::new), in memory that was used before.
+    /// Takes vectors of `parts` from byte `skip` on; at most [`MAX`](Self::MAX) of them.
     pub(crate) fn fill(self: &mut Box<Self>, parts: Vec<Part>, skip: usize) {
         self.vectors.clear();
         let mut before = skip;
@@ -274,10 +275,11 @@ mod tests {
     fn a_gather_describes_what_is_left_after_a_short_write() {
         let parts = vec![Part::Bytes(b"abc".to_vec()), Part::Fixed(b"de"), Part::Fixed(b"fgh")];
         for skip in 0..=8 {
-            let gather = Gather::new(parts.clone(), skip);
+            let mut gather = Gather::new(parts.clone(), skip);
             let left: Vec<u8> = gather.slices().flatten().copied().collect();
             assert_eq!(left, b"abcdefgh"[skip..]);
             assert_eq!(gather.len(), 8 - skip);
+            assert_eq!(gather.empty().len(), 3);
         }
     }
 }

@@ -113,6 +113,7 @@ pub(crate) struct Core {
     tasks: Tasks,
     remote: Arc<Remote>,
     /// Memory of sends and writes that have landed.
+    #[expect(clippy::vec_box, reason = "the kernel is told their addresses")]
     gathers: RefCell<Vec<Box<Gather>>>,
     /// Empty between visits to the kernel; kept for its capacity.
     completions: Cell<Vec<Completion>>,

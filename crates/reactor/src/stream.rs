@@ -97,9 +97,10 @@ impl Reactor {
         Ok(self.adopt_listener(descriptor))
     }
 
-    /// A listener over a socket that [`bind`](crate::bind) made, perhaps on another thread. Not
-    /// for a simulated kernel.
+    /// A listener over a socket that [`bind`](crate::bind) made, perhaps on another thread, or that
+    /// the process was started with. Not for a simulated kernel.
     pub fn adopt(&self, socket: std::os::fd::OwnedFd) -> Listener {
+        crate::bind::prepare(&socket);
         self.adopt_listener(std::os::fd::IntoRawFd::into_raw_fd(socket))
     }
 
@@ -524,9 +525,10 @@ fn take_in(inbox: &mut Inbox, closing: bool, completion: &Completion) -> Took {
             }
         }
         0 => inbox.ended = Some(0),
+        // With chunks at hand it does not wait: the `recv` that finds none left arms it again.
         error if error == -libc::ENOBUFS => {
-            inbox.starved = true;
-            took.starves = true;
+            inbox.starved = inbox.chunks.is_empty();
+            took.starves = inbox.starved;
             return took;
         }
         // We stopped it ourselves, or the kernel did: the next `recv` arms it again.

@@ -32,6 +32,7 @@ pub(crate) struct Queue {
     /// Entries that found the submission queue full, in order.
     line: VecDeque<squeue::Entry>,
     /// Addresses of connects that the kernel has not read yet.
+    #[expect(clippy::vec_box, reason = "the kernel is told their addresses")]
     addresses: Vec<Box<SocketAddress>>,
     /// Operations whose last completion has not been taken.
     in_flight: usize,

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// A promise and its name.
-pub type Promise = (&'static str, fn(&Bench));
+pub(crate) type Promise = (&'static str, fn(&Bench));
 
 /// How long a promise may take on a real kernel before it counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -21,29 +21,29 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const SIMULATED_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// What a simulated bench lies in.
-pub struct World {
-    pub seed: u64,
-    pub faults: sim::Faults,
+pub(crate) struct World {
+    pub(crate) seed: u64,
+    pub(crate) faults: sim::Faults,
 }
 
 /// A reactor with few and small receive buffers, so that scarcity is the usual case.
-pub struct Bench {
-    pub reactor: Reactor,
+pub(crate) struct Bench {
+    pub(crate) reactor: Reactor,
     /// An empty directory on a disk.
-    pub directory: PathBuf,
+    pub(crate) directory: PathBuf,
     /// A free port at the host.
-    pub anywhere: SocketAddr,
+    pub(crate) anywhere: SocketAddr,
     drive: Drive,
     full: RefCell<Vec<OwnedFd>>,
 }
 
 enum Drive {
     Kernel { _directory: tempfile::TempDir },
-    World { world: sim::World, faults: sim::Faults },
+    World { world: sim::World, faults: Box<sim::Faults> },
 }
 
 /// Few buffers: eight a group.
-pub fn options(backend: Backend) -> Options {
+pub(crate) fn options(backend: Backend) -> Options {
     Options {
         backend,
         inbound_buffers: 8,
@@ -56,7 +56,7 @@ pub fn options(backend: Backend) -> Options {
 
 impl Bench {
     /// On a real kernel, with a temporary directory.
-    pub fn real(backend: Backend) -> Self {
+    pub(crate) fn real(backend: Backend) -> Self {
         let (reactor, _) = Reactor::new(&options(backend)).unwrap();
         let directory = tempfile::tempdir().unwrap();
         Self {
@@ -69,14 +69,14 @@ impl Bench {
     }
 
     /// In a world of its own.
-    pub fn simulated(within: &World) -> Self {
+    pub(crate) fn simulated(within: &World) -> Self {
         let world = sim::World::new(within.seed, within.faults.clone());
         let address = Ipv4Addr::new(10, 0, 0, 1);
         let bench = Self {
             reactor: world.host(address.into()).start().reactor(),
             directory: PathBuf::from("/spool"),
             anywhere: SocketAddr::from((address, 0)),
-            drive: Drive::World { world, faults: within.faults.clone() },
+            drive: Drive::World { world, faults: Box::new(within.faults.clone()) },
             full: RefCell::default(),
         };
         let (reactor, directory) = (bench.reactor.clone(), bench.directory.clone());
@@ -85,12 +85,12 @@ impl Bench {
     }
 
     /// Whether time is made up.
-    pub fn is_simulated(&self) -> bool {
+    pub(crate) fn is_simulated(&self) -> bool {
         matches!(self.drive, Drive::World { .. })
     }
 
     /// Runs `main` to its end; panics when it takes far too long.
-    pub fn run<T: 'static>(&self, main: impl Future<Output = T> + 'static) -> T {
+    pub(crate) fn run<T: 'static>(&self, main: impl Future<Output = T> + 'static) -> T {
         let result = Rc::new(RefCell::new(None));
         let place = Rc::clone(&result);
         self.reactor.spawn(async move {
@@ -128,7 +128,7 @@ impl Bench {
     }
 
     /// The last promise of every bench: what was dropped is closed, and nothing is left.
-    pub fn close(self) {
+    pub(crate) fn close(self) {
         let reactor = self.reactor.clone();
         self.turn_until(|| reactor.descriptors() == 0, "a descriptor stays open");
         if !self.is_simulated() {
@@ -138,19 +138,19 @@ impl Bench {
     }
 
     /// A time in the future that is soon on any kernel.
-    pub fn soon(&self) -> Instant {
+    pub(crate) fn soon(&self) -> Instant {
         self.reactor.now() + Duration::from_millis(50)
     }
 
     /// A listener at a free port, and its address.
-    pub fn listen(&self) -> (Listener, SocketAddr) {
+    pub(crate) fn listen(&self) -> (Listener, SocketAddr) {
         let listener = self.reactor.listen(self.anywhere, false).unwrap();
         let address = listener.local_address().unwrap();
         (listener, address)
     }
 
     /// Two ends of one connection: ours, and the accepted one.
-    pub fn pair(&self) -> (Stream, Stream) {
+    pub(crate) fn pair(&self) -> (Stream, Stream) {
         let (listener, address) = self.listen();
         let reactor = self.reactor.clone();
         self.run(async move {
@@ -160,10 +160,10 @@ impl Bench {
     }
 
     /// An address at which connecting never ends.
-    pub fn black_hole(&self) -> SocketAddr {
+    pub(crate) fn black_hole(&self) -> SocketAddr {
         let (listener, address) = match &self.drive {
             Drive::World { world, faults } => {
-                world.set_faults(sim::Faults { connect_black_hole: 1.0, ..faults.clone() });
+                world.set_faults(sim::Faults { connect_black_hole: 1.0, ..(**faults).clone() });
                 return SocketAddr::from((Ipv4Addr::new(10, 0, 0, 2), 25));
             }
             Drive::Kernel { .. } => full_listener(),
@@ -179,7 +179,7 @@ impl Bench {
     }
 
     /// A new file in the directory.
-    pub async fn file(reactor: &Reactor, path: PathBuf) -> File {
+    pub(crate) async fn file(reactor: &Reactor, path: PathBuf) -> File {
         let how = OpenHow { write: true, create: true, ..OpenHow::default() };
         reactor.open(&path, how).await.unwrap()
     }
@@ -200,17 +200,17 @@ fn nonblocking_socket() -> OwnedFd {
 }
 
 /// One part.
-pub fn bytes(bytes: impl Into<Vec<u8>>) -> Vec<Part> {
+pub(crate) fn bytes(bytes: impl Into<Vec<u8>>) -> Vec<Part> {
     vec![Part::Bytes(bytes.into())]
 }
 
 /// Bytes that tell where they belong.
-pub fn pattern(length: usize) -> Vec<u8> {
+pub(crate) fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|place| (place / 251 + place % 251) as u8).collect()
 }
 
 /// Receives exactly `length` bytes.
-pub async fn receive(stream: &Stream, length: usize) -> Vec<u8> {
+pub(crate) async fn receive(stream: &Stream, length: usize) -> Vec<u8> {
     let mut received = Vec::new();
     while received.len() < length {
         let lease = stream.recv(Instant::NEVER).await.unwrap();
@@ -222,7 +222,7 @@ pub async fn receive(stream: &Stream, length: usize) -> Vec<u8> {
 }
 
 /// Receives until the peer ends.
-pub async fn receive_all(stream: &Stream) -> Vec<u8> {
+pub(crate) async fn receive_all(stream: &Stream) -> Vec<u8> {
     let mut received = Vec::new();
     loop {
         match stream.recv(Instant::NEVER).await {
@@ -234,7 +234,7 @@ pub async fn receive_all(stream: &Stream) -> Vec<u8> {
 }
 
 /// Polls `future` a single time, and drops it if it is not ready.
-pub async fn try_once<F: Future>(future: F) -> Option<F::Output> {
+pub(crate) async fn try_once<F: Future>(future: F) -> Option<F::Output> {
     let mut future = Box::pin(future);
     std::future::poll_fn(move |context| {
         std::task::Poll::Ready(match future.as_mut().poll(context) {

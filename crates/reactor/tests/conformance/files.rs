@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Duration;
 
-pub const PROMISES: &[Promise] = &[
+pub(crate) const PROMISES: &[Promise] = &[
     ("what is written is read", what_is_written_is_read),
     ("a read ends at the end of the file", a_read_ends_at_the_end_of_the_file),
     ("many parts are one write", many_parts_are_one_write),

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-pub const PROMISES: &[Promise] = &[
+pub(crate) const PROMISES: &[Promise] = &[
     ("many connections are served", many_connections_are_served),
     ("a reader that pauses stops the sender", a_reader_that_pauses_stops_the_sender),
     ("more bytes than buffers all arrive", more_bytes_than_buffers_all_arrive),

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-pub const PROMISES: &[Promise] = &[
+pub(crate) const PROMISES: &[Promise] = &[
     ("what is sent arrives", what_is_sent_arrives),
     ("parts arrive in order", parts_arrive_in_order),
     ("both ends know both addresses", both_ends_know_both_addresses),

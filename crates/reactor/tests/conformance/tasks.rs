@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-pub const PROMISES: &[Promise] = &[
+pub(crate) const PROMISES: &[Promise] = &[
     ("a main that ends at once ends", a_main_that_ends_at_once_ends),
     ("tasks take turns", tasks_take_turns),
     ("timers expire in order", timers_expire_in_order),

@@ -7,12 +7,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// Keeps all promises of this module.
-pub fn keep_all(backend: Backend) {
+pub(crate) fn keep_all(backend: Backend) {
     channels_join_two_reactors(backend);
     a_foreign_thread_wakes_a_sleeper(backend);
     a_message_is_sent_by_a_main_that_ends(backend);
     a_spinning_task_starves_nobody(backend);
     a_reactor_dropped_in_flight_is_gone(backend);
+    listeners_of_one_port_share_it(backend);
 }
 
 const ROUNDS: u64 = 5_000;
@@ -126,4 +127,40 @@ fn a_reactor_dropped_in_flight_is_gone(backend: Backend) {
     drop(kept);
     drop(reactor);
     assert_eq!(directory.path().join("file").metadata().unwrap().len(), 1 << 20);
+}
+
+/// Bound before there was a reactor, adopted by two of them; each connection comes to one.
+fn listeners_of_one_port_share_it(backend: Backend) {
+    let sockets = reactor::bind("127.0.0.1:0".parse().unwrap(), 2).unwrap();
+    let bench = Bench::real(backend);
+    let mut listeners: Vec<_> = sockets.into_iter().map(|one| bench.reactor.adopt(one)).collect();
+    let address = listeners[0].local_address().unwrap();
+    assert_eq!(listeners[1].local_address().unwrap(), address);
+    let taken = reactor::bind(address, 2).expect_err("somebody listens there");
+    assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
+    let (reactor, second) = (bench.reactor.clone(), listeners.pop().unwrap());
+    let first = listeners.pop().unwrap();
+    bench.run(async move {
+        let accepted = Rc::new(Cell::new(0));
+        for listener in [first, second] {
+            let count = Rc::clone(&accepted);
+            reactor.spawn(async move {
+                while let Ok(stream) = listener.accept().await {
+                    count.set(count.get() + 1);
+                    stream.send(bytes("x"), Instant::NEVER).await.unwrap();
+                    if count.get() == 50 {
+                        return;
+                    }
+                }
+            });
+        }
+        let mut streams = Vec::new();
+        for _ in 0..50 {
+            let stream = reactor.connect(address, None, Instant::NEVER).await.unwrap();
+            assert_eq!(receive(&stream, 1).await, b"x");
+            streams.push(stream);
+        }
+        assert_eq!(accepted.get(), 50);
+    });
+    bench.reactor.shut_down();
 }
