@@ -1,7 +1,7 @@
 //! The dialogues of the pure session, with the relay itself: real sockets, policy, spool.
 
 use crate::dialogue::{Dialogue, Entry, escape};
-use crate::peers::Client;
+use crate::peers::{Client, get};
 use crate::relay::{Port, Relay, Setup, Site, with_each_reactor};
 use crate::sink::Sink;
 use crate::wait::until;
@@ -89,7 +89,7 @@ fn play_all(reactor: &'static str, setup: (bool, &str), dialogues: &[&Dialogue],
     let sink = Sink::start(&next);
     let mut setup = match trusted {
         true => Setup::new(reactor, &next),
-        false => Setup::for_strangers(reactor, &next, "[\"*.example\"]"),
+        false => Setup::for_strangers(reactor, &next, "[\"*.example\", \"b\", \"f\"]"),
     };
     setup.more = more.to_owned();
     let site = Site::new(&setup);
@@ -119,7 +119,7 @@ fn play(site: &Site, relay: &Relay, dialogue: &Dialogue, cut: Cut) {
                 let expected = escape(line.strip_suffix(b"\r\n").unwrap_or(line));
                 expect(&mut client, &expected, &mut so_far, (dialogue, cut));
             }
-            Entry::Event(event) if event == "drain" => relay.terminate(),
+            Entry::Event(event) if event == "drain" => drain(site, relay),
             // "closed": what follows is what nobody hears.
             Entry::Event(_) => return,
             Entry::Effect(effect) if effect == "close" => {
@@ -137,6 +137,12 @@ fn play(site: &Site, relay: &Relay, dialogue: &Dialogue, cut: Cut) {
             }
         }
     }
+}
+
+/// Lets a drain begin: what is said behind it comes behind it.
+fn drain(site: &Site, relay: &Relay) {
+    relay.terminate();
+    until("readyz says that it drains", || get(site.metrics(), "/readyz").0 == 503);
 }
 
 /// A relay that has had enough may close before all is said.

@@ -5,6 +5,7 @@
 //! its own. Start reading at [`relay::Site`].
 #![forbid(unsafe_code)]
 
+mod busy;
 mod crash;
 #[expect(dead_code, reason = "settings are read one by one here")]
 #[path = "../../../smtp/tests/sessions/dialogue.rs"]
@@ -12,6 +13,7 @@ mod dialogue;
 mod dialogues;
 mod disk;
 mod flow;
+mod limits;
 mod log;
 mod noise;
 mod operate;

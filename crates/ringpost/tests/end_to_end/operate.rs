@@ -110,6 +110,8 @@ fn a_drain_tells_idle_sessions_421_and_ends_well() {
                 assert!(said.starts_with("421 4.3.2 "), "{said:?}");
                 assert_eq!(said.lines().count(), 1, "{said:?}");
             }
+            // A client that stays is waited for: its last word must not be eaten by a reset.
+            drop(idle);
             let status = relay.ended();
             assert!(status.success(), "{status}");
             assert!(Client::connect(site.smtp()).is_err(), "nobody listens");
@@ -136,12 +138,28 @@ fn a_drain_waits_for_a_body_that_is_under_way() {
         let reply = client.reply().expect("a reply");
         assert!(reply.starts_with("250 2.0.0 Ok: queued as "), "{reply}");
         assert!(client.rest().expect("a last word").starts_with("421 4.3.2 "));
+        drop(client);
         assert!(relay.ended().success());
 
         let sink = Sink::start(&next);
         let relay = site.start();
+        // It may have been tried, in vain, before the end.
+        site.told(&["queue", "flush", "--all"]);
         let message = sink.until_count(1).remove(0);
         assert_eq!(message.original(), b"Subject: in between\r\n\r\ntext\r\n");
         relay.stop();
+    });
+}
+
+#[test]
+fn sigterm_right_after_ready_is_a_drain() {
+    with_each_reactor(|reactor| {
+        let site = Site::new(&Setup::new(reactor, &Port::free()));
+        for _ in 0..5 {
+            let mut relay = site.start();
+            relay.terminate();
+            let status = relay.ended();
+            assert!(status.success(), "no clean end: {status}");
+        }
     });
 }

@@ -3,9 +3,7 @@
 use crate::relay::{
     Port, Relay, Setup, Site, reactors, refusal, refusal_within, with_each_reactor,
 };
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 #[test]
 fn five_mistakes_are_told_at_once_each_with_its_line() {
@@ -49,45 +47,12 @@ fn a_configuration_that_is_missing_or_good_is_said_so() {
 }
 
 #[test]
-fn a_port_in_use_is_named() {
-    with_each_reactor(|reactor| {
-        let site = Site::new(&Setup::new(reactor, &Port::free()));
-        let address = (Ipv4Addr::LOCALHOST, site.smtp());
-        let _other = TcpListener::bind(address).expect("our port");
-        let (code, text) = refusal(&mut site.serve());
-        let place = format!("127.0.0.1:{}", site.smtp());
-        assert!(code == 75 && text.contains(&place), "{code}: {text}");
-        assert_eq!(text.lines().count(), 1, "{text}");
-    });
-}
-
-/// Slow: a starting relay waits 30 s for the spool of a process that may be dying. Both kernel
-/// interfaces wait at the same time.
-#[test]
-fn a_spool_in_use_is_waited_for_and_then_named() {
-    std::thread::scope(|scope| {
-        for reactor in reactors() {
-            scope.spawn(move || {
-                let setup = Setup::new(reactor, &Port::free());
-                let site = Site::new(&setup);
-                let relay = site.start();
-                let other = Site::beside(&site, &setup);
-                let (code, text) = refusal_within(Duration::from_secs(45), &mut other.serve());
-                assert_eq!(code, 75, "{text}");
-                let lock = site.spool().join("LOCK").display().to_string();
-                assert!(text.contains("spool.warned") && text.contains(&lock), "{text}");
-                assert!(text.contains("the spool is in use"), "{text}");
-                relay.stop();
-            });
-        }
-    });
-}
-
-#[test]
 fn a_spool_of_a_newer_version_is_left_alone() {
     with_each_reactor(|reactor| {
         let site = Site::new(&Setup::new(reactor, &Port::free()));
-        site.start().stop();
+        let relay = site.start();
+        site.told(&["status"]);
+        relay.stop();
         let segment = segments(site.spool()).pop().expect("a segment");
         let mut bytes = std::fs::read(&segment).expect("a segment that can be read");
         // docs/SPOOL.md: the version is at 8, its checksum over the bytes before it at 12.
@@ -144,7 +109,9 @@ fn sessions_that_the_descriptors_do_not_allow_are_refused_and_a_default_is_fitte
         let mut setup = Setup::new(reactor, &Port::free());
         let site = Site::new(&setup);
         let few = || site.serve_behind(&[], "ulimit -n 1024; exec \"$@\"");
-        Relay::start(&mut few()).stop();
+        let relay = Relay::start(&mut few());
+        site.told(&["status"]);
+        relay.stop();
         setup.more = "[limits]\nsessions = 5000\n".into();
         site.configure(&setup);
         let (code, text) = refusal(&mut few());
