@@ -4,6 +4,7 @@ use crate::exit::{Failure, code};
 use crate::shard::{self, Opening, Ready, Seed, SpoolLock};
 use crate::startup;
 use config::{Config, Problems};
+use control::client::{Method, call};
 use control::{About, Log, Plane, ShardLink};
 use mail::{Event, EventKind, Field};
 use policy::Policy;
@@ -94,13 +95,24 @@ impl Relay {
         Ok(Self { plane, shards: started.threads, writer })
     }
 
-    /// Calls `ready`, then runs the control plane on this thread until the relay has drained.
+    /// Runs the control plane on this thread until the relay has drained. Calls `ready` on another
+    /// one when signals are heard and commands answered: whoever is told may stop the relay at
+    /// once, and gets a drain.
     ///
     /// # Errors
     /// When it had to end: the disk failed, a thread died.
-    pub fn run(self, ready: impl FnOnce()) -> Result<ExitCode, Failure> {
-        ready();
-        let ended = self.plane.run();
+    pub fn run(self, ready: impl FnOnce() + Send) -> Result<ExitCode, Failure> {
+        let plane = self.plane;
+        let socket = plane.options.socket.clone();
+        let ended = std::thread::scope(|scope| {
+            scope.spawn(move || {
+                // The plane takes signals over before it answers anybody. Without an answer the
+                // listeners accept all the same.
+                drop(call(&socket, Method::GET, "/status", None));
+                ready();
+            });
+            plane.run()
+        });
         let mut failed = None;
         for thread in self.shards {
             if thread.join().is_err() {
