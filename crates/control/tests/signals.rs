@@ -26,12 +26,10 @@ fn hangup_reloads_usr1_reopens_the_log_and_term_drains() {
     std::fs::rename(&log, world.directory.path().join("log.1")).expect("it was written");
     send(Signal::USR1);
     // The writer looks up at least once a second.
-    while !log.exists() {
-        std::thread::yield_now();
-    }
+    world.await_status(|_| log.exists());
 
     send(Signal::TERM);
-    world.drained.recv().expect("the order comes")(0);
+    world.await_drain()(0);
     let (ended, directory) = world.join();
     assert_eq!(ended.failure, None);
     let log = std::fs::read_to_string(directory.path().join("log")).expect("a log");
