@@ -1,4 +1,5 @@
 //! The `ringpost-load` program.
+#![forbid(unsafe_code)]
 
 use clap::Parser;
 use loadtest::cli::Arguments;
