@@ -98,7 +98,9 @@ async fn live(reactor: &Reactor, seed: Seed, told: Ready) -> Result<(), Failure>
     let clock = reactor.clone();
     let journal = seed.log.journal(move || UnixTime::from_epoch(clock.wall_clock()));
     let Seed { listeners, orders, window, spool_lock: lock, ready, opening, .. } = seed;
-    let (lock, shared) = spool_lock(reactor, lock, &opening.config, &journal).await?;
+    let Some((lock, shared)) = spool_lock(reactor, lock, &opening.config, &journal).await? else {
+        return Ok(());
+    };
     let parts = open(reactor, opening, shared, &journal).await?;
     for (socket, name) in listeners {
         parts.server.listen(reactor.adopt(socket), &name);
@@ -111,13 +113,14 @@ async fn live(reactor: &Reactor, seed: Seed, told: Ready) -> Result<(), Failure>
     Ok(())
 }
 
-/// The lock file if this is the shard that takes the lock, and its name for the ring.
+/// The lock file if this is the shard that takes the lock, and its name for the ring. `None` when
+/// another shard could not take it: that one tells why, and nobody may be first with less.
 async fn spool_lock(
     reactor: &Reactor,
     lock: SpoolLock,
     config: &Config,
     journal: &Journal,
-) -> Result<(Option<Lock>, SharedFile), Failure> {
+) -> Result<Option<(Option<Lock>, SharedFile)>, Failure> {
     match lock {
         SpoolLock::Take(others) => {
             let directory = &config.queue.directory;
@@ -129,12 +132,9 @@ async fn spool_lock(
                 // A shard that is gone has told why.
                 let _ = other.try_send(shared);
             }
-            Ok((Some(lock), shared))
+            Ok(Some((Some(lock), shared)))
         }
-        SpoolLock::Await(mut taken) => match taken.recv(reactor).await {
-            Some(shared) => Ok((None, shared)),
-            None => Err(Failure::new(code::TRY_AGAIN, "the spool was not locked")),
-        },
+        SpoolLock::Await(mut taken) => Ok(taken.recv(reactor).await.map(|shared| (None, shared))),
     }
 }
 
