@@ -54,7 +54,7 @@ fn noise(seed: u64) -> Vec<u8> {
     let length = random() % 40_000;
     while (bytes.len() as u64) < length {
         bytes.extend_from_slice(&random().to_le_bytes());
-        if seed % 2 == 0 && random() % 16 == 0 {
+        if seed.is_multiple_of(2) && random().is_multiple_of(16) {
             bytes.extend_from_slice(b"\r\n");
         }
     }

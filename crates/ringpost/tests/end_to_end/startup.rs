@@ -1,8 +1,6 @@
 //! Whatever keeps a relay from starting gets one clear text and its own exit code.
 
-use crate::relay::{
-    Port, Relay, Setup, Site, reactors, refusal, refusal_within, with_each_reactor,
-};
+use crate::relay::{Port, Relay, Setup, Site, refusal, with_each_reactor};
 use std::path::{Path, PathBuf};
 
 #[test]
