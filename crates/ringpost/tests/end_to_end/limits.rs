@@ -27,6 +27,7 @@ fn a_message_that_is_too_big_is_refused_by_its_size_and_by_its_bytes() {
         let reply = reply.expect("the refusal is heard to its end");
         assert!(reply.starts_with("552 5.3.4 "), "{reply}");
         sent(site.smtp(), "x@client.example", "b@ours.example", "Subject: small\r\n\r\n");
+        drop(client);
         relay.stop();
     });
 }
@@ -51,6 +52,7 @@ fn recipients_over_the_limit_are_deferred_and_the_others_served() {
         site.until_queued(0);
         let to: Vec<String> = sink.received().into_iter().flat_map(|message| message.to).collect();
         assert_eq!(to.len(), 100, "each recipient once");
+        drop(client);
         relay.stop();
     });
 }
@@ -70,6 +72,7 @@ fn a_stranger_that_comes_or_errs_too_often_is_shown_the_door() {
         assert!(replies[2].starts_with("500 5.5.2 "), "{replies:?}");
         assert!(replies[3].starts_with("421 4.7.0 "), "{replies:?}");
         assert_eq!(client.rest().expect("a close"), "");
+        drop((open, fifth));
         relay.stop();
     });
 }
@@ -90,6 +93,7 @@ fn a_client_that_waits_behind_a_false_end_of_data_is_refused_after_a_while() {
                 let reply = client.reply().expect("a reply");
                 assert!(reply.starts_with("550 5.5.2 "), "{reply}");
                 assert_eq!(client.rest().expect("a close"), "");
+                drop(client);
                 site.until_queued(0);
                 relay.stop();
             });

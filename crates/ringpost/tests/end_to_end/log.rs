@@ -65,6 +65,7 @@ fn the_log_for_programs_is_one_object_a_line_and_nothing_a_peer_says_can_forge_o
         assert_eq!(delivered["status"], "2.0.0");
         assert_eq!(delivered["reply"], "250 2.0.0 Taken");
         assert!(delivered["delay_s"].is_number(), "{delivered}");
+        drop(client);
         relay.stop();
         let lines = lines(&log);
         assert!(lines.iter().all(|line| line["event"] != "forged"));
