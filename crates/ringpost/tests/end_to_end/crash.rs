@@ -19,29 +19,53 @@ fn what_got_its_250_arrives_whole_after_a_kill_in_the_middle() {
         let next = Port::free();
         let sink = Sink::start(&next);
         let site = Site::new(&Setup::new(reactor, &next));
-        let mut relay = site.start();
-        let acknowledged = Mutex::new(Vec::new());
-        std::thread::scope(|scope| {
-            for client in 0..CLIENTS {
-                let (site, acknowledged) = (&site, &acknowledged);
-                scope.spawn(move || send_until_cut_off(site.smtp(), client, acknowledged));
-            }
-            until("enough 250s", || acknowledged.lock().expect("whole").len() >= ACKNOWLEDGED);
-            relay.kill();
-        });
-        let acknowledged = acknowledged.into_inner().expect("no client panics");
+        let acknowledged = send_until_the_relay_dies(&site);
         let relay = site.start();
-        let mut arrived = BTreeMap::new();
-        until("all that got their 250", || {
-            arrived = arrivals(&sink);
-            acknowledged.iter().all(|token| arrived.contains_key(token))
-        });
-        site.until_queued(0);
-        for (token, times) in arrivals(&sink) {
-            assert!(times <= 2, "{token} arrived {times} times");
-        }
+        all_arrive(&site, &sink, &acknowledged);
         relay.stop();
     });
+}
+
+#[test]
+fn what_got_its_250_is_read_from_the_disk_when_nothing_had_left_before_the_kill() {
+    with_each_reactor(|reactor| {
+        let next = Port::free();
+        let site = Site::new(&Setup::new(reactor, &next));
+        let acknowledged = send_until_the_relay_dies(&site);
+        let sink = Sink::start(&next);
+        let relay = site.start();
+        // Some had been tried, in vain, and are due later.
+        site.told(&["queue", "flush", "--all"]);
+        all_arrive(&site, &sink, &acknowledged);
+        relay.stop();
+    });
+}
+
+/// Starts a relay, sends to it, and kills it in the middle: what got a 250.
+fn send_until_the_relay_dies(site: &Site) -> Vec<String> {
+    let mut relay = site.start();
+    let acknowledged = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let acknowledged = &acknowledged;
+            scope.spawn(move || send_until_cut_off(site.smtp(), client, acknowledged));
+        }
+        until("enough 250s", || acknowledged.lock().expect("whole").len() >= ACKNOWLEDGED);
+        relay.kill();
+    });
+    acknowledged.into_inner().expect("no client panics")
+}
+
+fn all_arrive(site: &Site, sink: &Sink, acknowledged: &[String]) {
+    let mut arrived = BTreeMap::new();
+    until("all that got their 250", || {
+        arrived = arrivals(sink);
+        acknowledged.iter().all(|token| arrived.contains_key(token))
+    });
+    site.until_queued(0);
+    for (token, times) in arrivals(sink) {
+        assert!(times <= 2, "{token} arrived {times} times");
+    }
 }
 
 /// Sends one message after the other, and notes those that got a 250.

@@ -4,6 +4,7 @@ use crate::peers::{Client, get, sent};
 use crate::relay::{Port, Setup, Site, with_each_reactor};
 use crate::sink::Sink;
 use crate::wait::until;
+use rustix::process::Signal;
 
 #[test]
 fn metrics_health_and_status_say_what_the_relay_does() {
@@ -72,11 +73,15 @@ fn a_reload_takes_new_domains_and_refuses_a_bad_file_whole() {
         let text = String::from_utf8_lossy(&refused.stderr);
         assert!(text.contains("hostname"), "{text}");
 
-        site.configure(&Setup { domains: "[\"new.example\"]", ..old });
+        site.configure(&Setup { domains: "[\"new.example\"]", ..old.clone() });
         site.told(&["reload"]);
         assert_eq!(rcpt(&site, "a@new.example"), "250");
         assert_eq!(rcpt(&site, "a@old.example"), "554");
         until("config.reloaded in the log", || relay.said().contains("config.reloaded"));
+
+        site.configure(&Setup { domains: "[\"newest.example\"]", ..old });
+        relay.signal(Signal::HUP);
+        until("SIGHUP is a reload", || rcpt(&site, "a@newest.example") == "250");
         relay.stop();
     });
 }

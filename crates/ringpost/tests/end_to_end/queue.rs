@@ -1,9 +1,9 @@
 //! Mail that waits, and what an operator does with it.
 
 use crate::peers::sent;
-use crate::relay::{Port, Relay, Setup, Site, with_each_reactor};
+use crate::relay::{Port, Relay, Setup, Site, reactors, with_each_reactor};
 use crate::sink::Sink;
-use crate::wait::until;
+use crate::wait::{until, until_some};
 use serde_json::Value;
 
 /// A relay whose next hop is down, with three messages that have been tried.
@@ -127,4 +127,35 @@ fn an_action_that_names_no_message_does_nothing() {
         relay.stop();
         assert_eq!(code(&["queue", "list"]), Some(69), "nobody runs");
     });
+}
+
+/// Both kernel interfaces wait at the same time: each rest of a destination is longer than the last.
+#[test]
+fn a_flush_ends_the_rest_of_a_destination_whether_it_names_messages_or_all() {
+    std::thread::scope(|scope| {
+        for reactor in reactors() {
+            for by_id in [true, false] {
+                scope.spawn(move || flush_ends_the_rest(reactor, by_id));
+            }
+        }
+    });
+}
+
+fn flush_ends_the_rest(reactor: &'static str, by_id: bool) {
+    let next = Port::free();
+    let (site, relay, ids) = stranded(reactor, &next);
+    let sink = Sink::start(&next);
+    let which = if by_id { ids[0].as_str() } else { "--all" };
+    act(&site, &["flush", which]);
+    sink.until_count(1);
+    let (rested_until, delivered) = until_some("the delivery in the log", || {
+        let said = relay.said();
+        let throttled = said.lines().rfind(|line| line.contains(" destination.throttled "))?;
+        let (_, next) = throttled.rsplit_once("next=")?;
+        let delivered = said.lines().find(|line| line.contains(" recipient.delivered "))?;
+        Some((next.to_owned(), delivered.split(' ').next()?.to_owned()))
+    });
+    // Times of one form compare as texts.
+    assert!(delivered < rested_until, "flush {which}: only at {delivered}, when the rest was over");
+    relay.stop();
 }

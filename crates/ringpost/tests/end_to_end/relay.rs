@@ -263,7 +263,11 @@ impl Relay {
 
     /// SIGTERM.
     pub(crate) fn terminate(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("our child");
+        self.signal(Signal::TERM);
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("our child");
     }
 
     /// `kill -9`: nothing of it runs when this returns.
