@@ -139,6 +139,11 @@ pub(crate) trait Kernel {
     /// Monotonic time.
     fn now(&self) -> Instant;
 
+    /// CPU time that this thread has used; none passes in a simulation.
+    fn thread_time(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Wall-clock time since 1970.
     fn wall_clock(&self) -> Duration;
 

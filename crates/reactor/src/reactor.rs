@@ -74,7 +74,7 @@ pub struct Counters {
     pub turns: u64,
     /// Completions seen.
     pub completions: u64,
-    /// Time not spent waiting.
+    /// CPU time of its thread, in user code and in the kernel.
     pub busy: Duration,
 }
 
@@ -119,6 +119,8 @@ pub(crate) struct Core {
     completions: Cell<Vec<Completion>>,
     now: Cell<Instant>,
     counters: Cell<Counters>,
+    /// What the thread had used when the reactor was made.
+    thread_time_before: Duration,
 }
 
 thread_local! {
@@ -143,6 +145,7 @@ impl Reactor {
     pub(crate) fn over(kernel: Box<dyn Kernel>) -> Self {
         let remote = Remote::new(kernel.wake_target());
         let now = Cell::new(kernel.now());
+        let thread_time_before = kernel.thread_time();
         let core = Core {
             kernel: RefCell::new(kernel),
             slots: RefCell::new(Slots::new()),
@@ -157,6 +160,7 @@ impl Reactor {
             completions: Cell::default(),
             now,
             counters: Cell::default(),
+            thread_time_before,
         };
         Self { core: Rc::new(core) }
     }
@@ -217,7 +221,8 @@ impl Reactor {
 
     /// What it has done so far.
     pub fn counters(&self) -> Counters {
-        self.core.counters.get()
+        let busy = self.core.kernel.borrow().thread_time() - self.core.thread_time_before;
+        Counters { busy, ..self.core.counters.get() }
     }
 
     /// `ring`, `poll` or `sim`.
@@ -313,8 +318,7 @@ impl Core {
 
     /// The first half of a turn: runs ready tasks, a bounded number of them.
     fn run_tasks(self: &Rc<Self>) {
-        let began = self.kernel.borrow().now();
-        self.now.set(began);
+        self.now.set(self.kernel.borrow().now());
         self.collect_woken();
         let outside = TURNING.replace(Rc::downgrade(self));
         for _ in 0..TASKS_PER_TURN {
@@ -324,14 +328,12 @@ impl Core {
         }
         // Outside of tasks nobody promises that this kernel is entered soon.
         TURNING.set(outside);
-        self.count_busy(self.kernel.borrow().now().since(began));
     }
 
     /// The second half: one visit to the kernel.
     fn visit(&self, may_wait: bool) {
         let wait = self.choose_wait(may_wait);
         let mut completions = self.completions.take();
-        let before = self.kernel.borrow().now();
         self.kernel.borrow_mut().enter(wait, &mut completions);
         self.remote.wake_up();
         let now = self.kernel.borrow().now();
@@ -340,21 +342,12 @@ impl Core {
         counters.turns += 1;
         counters.completions += completions.len() as u64;
         self.counters.set(counters);
-        if wait == Wait::No {
-            self.count_busy(now.since(before));
-        }
         for completion in completions.drain(..) {
             self.complete(completion);
         }
         self.completions.set(completions);
         self.expire_timers(now);
         self.collect_woken();
-    }
-
-    fn count_busy(&self, time: Duration) {
-        let mut counters = self.counters.get();
-        counters.busy += time;
-        self.counters.set(counters);
     }
 
     fn choose_wait(&self, may_wait: bool) -> Wait {

@@ -15,6 +15,11 @@ pub(crate) fn now() -> Instant {
     Instant(u64::try_from(time.as_nanos()).expect("584 years of uptime"))
 }
 
+/// CPU time of this thread.
+pub(crate) fn thread_time() -> Duration {
+    duration(rustix::time::clock_gettime(ClockId::ThreadCPUTime))
+}
+
 /// CLOCK_REALTIME; a clock before 1970 reads 1970.
 pub(crate) fn wall_clock() -> Duration {
     duration(rustix::time::clock_gettime(ClockId::Realtime))

@@ -186,6 +186,10 @@ impl Kernel for PollKernel {
         system::now()
     }
 
+    fn thread_time(&self) -> Duration {
+        system::thread_time()
+    }
+
     fn wall_clock(&self) -> Duration {
         system::wall_clock()
     }

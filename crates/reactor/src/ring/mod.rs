@@ -162,6 +162,10 @@ impl Kernel for RingKernel {
         system::now()
     }
 
+    fn thread_time(&self) -> Duration {
+        system::thread_time()
+    }
+
     fn wall_clock(&self) -> Duration {
         system::wall_clock()
     }

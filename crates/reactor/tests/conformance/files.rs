@@ -3,8 +3,10 @@
 use crate::bench::{Bench, Promise, bytes, pattern, try_once};
 use reactor::{FileSystemKind, OpenHow, Part, Slab, SlabSlice};
 use std::cell::Cell;
+use std::future::Future;
 use std::io::ErrorKind;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 pub(crate) const PROMISES: &[Promise] = &[
@@ -12,6 +14,7 @@ pub(crate) const PROMISES: &[Promise] = &[
     ("a read ends at the end of the file", a_read_ends_at_the_end_of_the_file),
     ("many parts are one write", many_parts_are_one_write),
     ("writes in flight together all land", writes_in_flight_together_all_land),
+    ("more writes than a queue takes all land", more_writes_than_a_queue_takes_all_land),
     ("a dropped write lands", a_dropped_write_lands),
     ("zero-fill makes zeros and length", zero_fill_makes_zeros_and_length),
     ("truncate sets the length", truncate_sets_the_length),
@@ -93,6 +96,29 @@ fn writes_in_flight_together_all_land(bench: &Bench) {
         for (block, written) in slab.as_slice().chunks(4096).enumerate() {
             assert!(written.iter().all(|byte| usize::from(*byte) == block), "block {block}");
         }
+    });
+}
+
+fn more_writes_than_a_queue_takes_all_land(bench: &Bench) {
+    const WRITES: usize = 3000;
+    let (reactor, path) = (bench.reactor.clone(), bench.directory.join("file"));
+    bench.run(async move {
+        let file = Bench::file(&reactor, path).await;
+        let whole = pattern(WRITES * 16);
+        let mut writes: Vec<_> = whole
+            .chunks(16)
+            .enumerate()
+            .map(|(place, piece)| Box::pin(file.write(bytes(piece), place as u64 * 16, false)))
+            .collect();
+        // All of them at once: they are submitted in one turn.
+        std::future::poll_fn(|context| {
+            writes.retain_mut(|write| write.as_mut().poll(context).is_pending());
+            if writes.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        drop(writes);
+        let slab = file.read(Slab::new(whole.len()), 0, whole.len()).await.unwrap();
+        assert!(slab.as_slice() == whole);
     });
 }
 
