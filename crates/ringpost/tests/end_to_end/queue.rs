@@ -129,7 +129,7 @@ fn an_action_that_names_no_message_does_nothing() {
     });
 }
 
-/// Both kernel interfaces wait at the same time: each rest of a destination is longer than the last.
+/// Both kernel interfaces wait at the same time, as rests grow longer and longer.
 #[test]
 fn a_flush_ends_the_rest_of_a_destination_whether_it_names_messages_or_all() {
     std::thread::scope(|scope| {
