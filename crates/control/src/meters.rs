@@ -26,6 +26,17 @@ pub(crate) enum Kind {
     Histogram(&'static [f64]),
 }
 
+impl Kind {
+    /// The word of the text format.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram(_) => "histogram",
+        }
+    }
+}
+
 /// One metric: name without prefix, kind, and what it means.
 pub(crate) type Meter = (&'static str, Kind, &'static str);
 
@@ -138,17 +149,17 @@ impl Meters {
 
     /// Sets a counter to what was counted elsewhere; it never goes back.
     pub(crate) fn counter(&self, name: &str, labels: &[(&'static str, &str)], value: u64) {
-        self.recorder.register_counter(&key(name, labels), &METADATA).absolute(value);
+        self.recorder.register_counter(&key(name, "counter", labels), &METADATA).absolute(value);
     }
 
     /// Counts one.
     pub(crate) fn increment(&self, name: &str, labels: &[(&'static str, &str)]) {
-        self.recorder.register_counter(&key(name, labels), &METADATA).increment(1);
+        self.recorder.register_counter(&key(name, "counter", labels), &METADATA).increment(1);
     }
 
     /// Sets a gauge.
     pub(crate) fn gauge(&self, name: &str, labels: &[(&'static str, &str)], value: f64) {
-        self.recorder.register_gauge(&key(name, labels), &METADATA).set(value);
+        self.recorder.register_gauge(&key(name, "gauge", labels), &METADATA).set(value);
     }
 
     /// Adds samples to a distribution.
@@ -158,7 +169,8 @@ impl Meters {
         labels: &[(&'static str, &str)],
         samples: impl IntoIterator<Item = f64>,
     ) {
-        let histogram = self.recorder.register_histogram(&key(name, labels), &METADATA);
+        let histogram =
+            self.recorder.register_histogram(&key(name, "histogram", labels), &METADATA);
         for sample in samples {
             histogram.record(sample);
         }
@@ -208,8 +220,12 @@ fn escape(value: &str) -> String {
 
 const METADATA: Metadata<'static> = Metadata::new("control", Level::INFO, None);
 
-fn key(name: &str, labels: &[(&'static str, &str)]) -> Key {
-    debug_assert!(METERS.iter().any(|meter| meter.0 == name), "{name} is not in the table");
+/// The key of a metric, which must stand in the table as what it is used as.
+fn key(name: &str, used_as: &str, labels: &[(&'static str, &str)]) -> Key {
+    debug_assert!(
+        METERS.iter().any(|(known, kind, _)| *known == name && kind.word() == used_as),
+        "the table has no {used_as} {name}"
+    );
     let labels: Vec<Label> =
         labels.iter().map(|(name, value)| Label::new(*name, (*value).to_owned())).collect();
     Key::from_parts(format!("{PREFIX}{name}"), labels)

@@ -4,7 +4,6 @@ use crate::{Log, clock};
 use mail::{Event, EventKind, Field};
 use std::fmt::{Debug, Write};
 use tracing::field::Visit;
-use tracing::level_filters::LevelFilter;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
@@ -23,10 +22,6 @@ impl<S> Layer<S> for Warnings
 where
     S: tracing::Subscriber + for<'a> LookupSpan<'a>,
 {
-    fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(LevelFilter::WARN)
-    }
-
     fn enabled(&self, metadata: &tracing::Metadata<'_>, _: Context<'_, S>) -> bool {
         *metadata.level() <= tracing::Level::WARN
     }

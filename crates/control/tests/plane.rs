@@ -68,13 +68,15 @@ fn a_relay_that_drains_is_alive_but_not_ready() {
     assert!(world.scrape("/healthz").starts_with("HTTP/1.1 200"));
     assert!(world.scrape("/readyz").starts_with("HTTP/1.1 200"));
     world.post("/drain", &json!({})).expect("it drains");
-    let answer = world.drained.recv().expect("the order comes");
+    let answer = world.await_drain();
     assert!(world.scrape("/healthz").starts_with("HTTP/1.1 200"));
     let ready = world.scrape("/readyz");
     assert!(ready.starts_with("HTTP/1.1 503") && ready.ends_with("draining\n"), "{ready}");
     answer(3);
     let socket = world.socket.clone();
-    assert_eq!(world.join().0, control::Ended { failure: None, sessions_left: 3 });
+    // The directory stays until the end of the test: only the relay may remove its socket.
+    let (ended, _directory) = world.join();
+    assert_eq!(ended, control::Ended { failure: None, sessions_left: 3 });
     assert!(!socket.exists(), "the socket goes with its relay");
 }
 
@@ -99,7 +101,7 @@ fn a_refused_reload_is_told_and_shows_in_the_metrics() {
 fn a_failed_spool_drains_the_process_and_is_its_end() {
     let world = started();
     world.window.lock().expect("a window").push(snapshot(true));
-    let answer = world.drained.recv().expect("nobody had to ask");
+    let answer = world.await_drain();
     assert!(world.scrape("/readyz").contains("503"));
     answer(0);
     assert!(world.join().0.failure.expect("a reason").contains("disk"));

@@ -16,6 +16,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+/// How often a condition is looked at before a test fails: half a minute or more.
+const PATIENCE: u32 = 50_000;
+
 /// A running plane with one made-up shard.
 pub(crate) struct World {
     pub(crate) directory: tempfile::TempDir,
@@ -27,7 +30,7 @@ pub(crate) struct World {
     writer: JoinHandle<()>,
     pub(crate) window: Window,
     /// The drain order, once it has come: answering it ends the shard.
-    pub(crate) drained: Receiver<Answer<usize>>,
+    drained: Receiver<Answer<usize>>,
     pub(crate) plane: JoinHandle<control::Ended>,
 }
 
@@ -123,7 +126,7 @@ impl World {
     /// Drains, and gives what the plane came to.
     pub(crate) fn end(self) -> control::Ended {
         self.post("/drain", &json!({})).expect("it drains");
-        self.drained.recv().expect("the order comes")(3);
+        self.await_drain()(3);
         self.join().0
     }
 
@@ -139,11 +142,14 @@ impl World {
 
     /// Asks for the status until it is as `wanted`.
     pub(crate) fn await_status(&self, wanted: impl Fn(&Value) -> bool) -> Value {
-        loop {
-            let status = self.get("/status").expect("a status");
-            if wanted(&status) {
-                return status;
-            }
-        }
+        (0..PATIENCE)
+            .map(|_| self.get("/status").expect("a status"))
+            .find(|status| wanted(status))
+            .expect("the status becomes as it should")
+    }
+
+    /// The drain order's answer, once the order has come.
+    pub(crate) fn await_drain(&self) -> Answer<usize> {
+        self.drained.recv_timeout(Duration::from_secs(60)).expect("the order comes")
     }
 }
