@@ -39,6 +39,8 @@ pub(crate) struct Desk {
     pub(crate) digest: Mutex<Digest>,
     /// To the main loop.
     pub(crate) requests: mpsc::Sender<Request>,
+    /// When the control plane began.
+    pub(crate) began: mail::UnixTime,
     /// What `status` says and never changes.
     pub(crate) about: Value,
 }

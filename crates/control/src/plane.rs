@@ -94,13 +94,15 @@ impl Plane {
             shards.into_iter().map(|link| (link.orders, link.window)).unzip();
         let (requests, asked) = mpsc::channel(16);
         let meters = Arc::new(Meters::new());
+        let began = clock::wall();
         let desk = Arc::new(Desk {
             health: Health::new(orders.len()),
             shards: Shards::new(orders),
             meters: Arc::clone(&meters),
             digest: Mutex::default(),
             requests,
-            about: status::about(&options, &about),
+            began,
+            about: status::about(&options, &about, began),
         });
         let dns: Current =
             Rc::new(RefCell::new(Rc::new(Dns::new(&options.dns_servers, options.dns_timeout))));

@@ -13,15 +13,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 /// The part of `status` that never changes.
-pub(crate) fn about(options: &Options, about: &About) -> Value {
+pub(crate) fn about(options: &Options, about: &About, began: mail::UnixTime) -> Value {
     let listener =
         |(name, addresses): &(String, Vec<String>)| json!({ "name": name, "addresses": addresses });
     json!({
         "version": options.version,
         "pid": std::process::id(),
         "hostname": about.hostname,
-        "started": clock::wall().rfc3339(),
-        "started_seconds": clock::wall().seconds(),
+        "started": began.rfc3339(),
         "reactor": about.reactor,
         "fallback": about.fallback.as_ref().map(|fallback| &fallback.text),
         "shards": about.shards,
@@ -34,14 +33,13 @@ pub(crate) fn about(options: &Options, about: &About) -> Value {
 /// `GET /status`.
 pub(crate) async fn status(State(desk): State<Arc<Desk>>) -> Json<Value> {
     let mut status = desk.about.clone();
-    let began = status["started_seconds"].as_u64().unwrap_or(0);
     let digest = desk.digest.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let stage = match desk.health.stage() {
         Stage::Running => "running",
         Stage::Draining => "draining",
         Stage::Failed(_) => "failed",
     };
-    status["up_seconds"] = clock::wall().seconds().saturating_sub(began).into();
+    status["up_seconds"] = clock::wall().since(desk.began).as_secs().into();
     status["state"] = stage.into();
     status["unready"] = desk.health.unready().into();
     status["numbers"] = json!(digest);
