@@ -130,8 +130,8 @@ impl World {
         self.join().0
     }
 
-    /// Waits for the end of the plane and of the log, which ends with its last handle; the directory
-    /// has what they left.
+    /// Waits for the end of the plane and of the log, which ends with its last handle. The
+    /// directory has what they left.
     pub(crate) fn join(self) -> (control::Ended, tempfile::TempDir) {
         let Self { plane, log, writer, directory, .. } = self;
         let ended = plane.join().expect("the plane ends");
