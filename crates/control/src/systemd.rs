@@ -25,7 +25,7 @@ pub(crate) fn alive() {
     tell(&[NotifyState::Watchdog]);
 }
 
-/// Whether systemd wants to hear [`alive`]. The limit is at least some seconds; we tell each second.
+/// Whether systemd wants to hear [`alive`]: we tell each second, its limit is some seconds.
 pub(crate) fn wants_watchdog() -> bool {
     sd_notify::watchdog_enabled().is_some()
 }
