@@ -87,9 +87,10 @@ impl Delivery {
     }
 
     /// Ends the back-off of every destination that this shard knows. Tell all shards.
+    ///
+    /// One that rests while nothing for it is due has no place on any shard, only an entry at home.
     pub fn flush_all(&self) {
-        let hops: Vec<_> = self.shard.places.borrow().keys().cloned().collect();
-        self.flush(&hops);
+        self.flush(&self.shard.known_hops());
     }
 
     /// Takes nothing new, waits for transfers whose end of data is out, at most until `by`, and

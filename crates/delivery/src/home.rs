@@ -140,6 +140,11 @@ impl Homes {
         }
     }
 
+    /// The destinations that this home knows of.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &NextHop> {
+        self.destinations.keys()
+    }
+
     /// Destinations in the book.
     #[cfg(test)]
     fn len(&self) -> usize {

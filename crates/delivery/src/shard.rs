@@ -13,7 +13,7 @@ use mail::{Event, EventKind, Field, Journal, NextHop, UnixTime};
 use queue::{Queue, Ticket};
 use reactor::{Instant, Interrupter, Reactor, Signal};
 use std::cell::{Cell, RefCell, RefMut};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// The delivering side of one shard.
@@ -217,6 +217,13 @@ impl Shard {
     /// Ends the rest of a destination, or of all that are known here.
     pub(crate) fn flush(self: &Rc<Self>, hop: &NextHop) {
         self.say(hop, Say::Flush);
+    }
+
+    /// Next hops that have a place on this shard, or their home here.
+    pub(crate) fn known_hops(&self) -> Vec<NextHop> {
+        let mut hops: BTreeSet<_> = self.places.borrow().keys().cloned().collect();
+        hops.extend(self.homes.borrow().names().cloned());
+        hops.into_iter().collect()
     }
 
     /// Takes in a message of another shard.

@@ -322,6 +322,7 @@ fn refuse_changes(running: &Config, new: &Config) -> Result<(), String> {
         ("runtime.reactor", running.reactor != new.reactor),
         ("[[listener]]", running.listeners != new.listeners),
         ("[metrics]", running.metrics != new.metrics),
+        ("[dns]", running.dns_servers != new.dns_servers || running.dns_timeout != new.dns_timeout),
         ("[control]", running.control_socket != new.control_socket),
         ("[log]", running.log_target != new.log_target || running.log_format != new.log_format),
     ];

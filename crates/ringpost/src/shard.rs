@@ -19,6 +19,9 @@ use std::time::Duration;
 /// How long a starting relay waits for the spool of a process that is dying.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
+/// The resolver's own answer at its time-out says more than ours would: let it arrive.
+const RESOLVER_SLACK: Duration = Duration::from_secs(1);
+
 /// Everything that a shard is given on its way to its thread.
 pub(crate) struct Seed {
     /// Its listening sockets, each with its listener's name.
@@ -164,7 +167,11 @@ async fn open(
         delivery::Start {
             options: Rc::new(config.delivery.clone()),
             queue: queue.clone(),
-            resolver: Resolver::new(reactor, questions.carry(reactor), config.dns_timeout),
+            resolver: Resolver::new(
+                reactor,
+                questions.carry(reactor),
+                config.dns_timeout + RESOLVER_SLACK,
+            ),
             journal: journal.clone(),
             shard: number,
             shards,
