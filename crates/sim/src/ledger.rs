@@ -49,6 +49,8 @@ pub(crate) struct Ledger {
     by_pair: BTreeMap<Pair, Vec<ArrivalId>>,
     /// When the relay ended without having written everything down.
     crashes: Vec<Instant>,
+    /// Ends of data and arrivals so far.
+    moves: u64,
     wrongs: Vec<String>,
 }
 
@@ -62,6 +64,7 @@ impl Ledger {
     /// The end of its data is about to be sent.
     pub(crate) fn end_of_data(&mut self, number: u32) {
         self.submissions.entry(number).or_default().ended = true;
+        self.moves += 1;
     }
 
     /// The relay said 250 to it, for one recipient.
@@ -102,6 +105,7 @@ impl Ledger {
     }
 
     fn enter(&mut self, pair: Pair, arrival: Arrival) -> ArrivalId {
+        self.moves += 1;
         self.arrivals.push(arrival);
         let id = self.arrivals.len() - 1;
         self.by_pair.entry(pair).or_default().push(id);
@@ -116,6 +120,11 @@ impl Ledger {
     /// Something that must not happen has happened.
     pub(crate) fn wrong(&mut self, at: Instant, what: String) {
         self.wrongs.push(format!("at {:.6} s: {what}", at.0 as f64 / 1e9));
+    }
+
+    /// Ends of data and arrivals so far: what a crash may be aimed at.
+    pub(crate) fn moves(&self) -> u64 {
+        self.moves
     }
 
     /// How many recipients were promised.

@@ -20,8 +20,10 @@ pub(crate) enum Blow {
     Clock(Duration),
     /// A next hop is killed and comes back.
     NextHop,
-    /// Its disk is nearly full for a while.
+    /// Its disk is full for a while.
     Full(Duration),
+    /// Its disk answers EIO to everything for a while.
+    Broken(Duration),
     /// An operator flushes everything.
     Flush,
 }
@@ -81,7 +83,7 @@ impl Plan {
             faults: if chance.hits(0.1) { Faults::mild() } else { Faults::swarm(seed) },
             trouble,
             blows: blows(trouble, &mut chance),
-            messages: 5 + chance.below(60) as u32,
+            messages: 5 + chance.below(90) as u32,
             clients: 1 + chance.below(6) as u32,
             mood: Mood::draw(&mut chance),
             disk_bytes: (32 << 20) << chance.below(4),
@@ -109,7 +111,7 @@ impl Mood {
 }
 
 fn blows(trouble: Duration, chance: &mut Chance) -> Vec<(Duration, Blow)> {
-    let mut blows: Vec<(Duration, Blow)> = (0..chance.below(8))
+    let mut blows: Vec<(Duration, Blow)> = (0..chance.below(10))
         .map(|_| (chance.time(&(Duration::ZERO..trouble)), blow(chance)))
         .collect();
     blows.sort_by_key(|(at, _)| *at);
@@ -118,13 +120,14 @@ fn blows(trouble: Duration, chance: &mut Chance) -> Vec<(Duration, Blow)> {
 
 fn blow(chance: &mut Chance) -> Blow {
     let minutes = |most: u64, chance: &mut Chance| Duration::from_secs(chance.below(60 * most));
-    match chance.below(10) {
-        0..3 => Blow::Kill,
-        3..5 => Blow::Power,
-        5 => Blow::Drain,
-        6 => Blow::Clock(minutes(10, chance)),
-        7 => Blow::NextHop,
-        8 => Blow::Full(minutes(3, chance)),
+    match chance.below(14) {
+        0..4 => Blow::Kill,
+        4..8 => Blow::Power,
+        8 => Blow::Drain,
+        9 => Blow::Clock(minutes(10, chance)),
+        10 => Blow::NextHop,
+        11 => Blow::Full(minutes(3, chance)),
+        12 => Blow::Broken(minutes(1, chance)),
         _ => Blow::Flush,
     }
 }
@@ -152,5 +155,6 @@ mod tests {
         }
         assert!(blows.iter().any(|blow| matches!(blow, Blow::Clock(_))));
         assert!(blows.iter().any(|blow| matches!(blow, Blow::Full(_))));
+        assert!(blows.iter().any(|blow| matches!(blow, Blow::Broken(_))));
     }
 }

@@ -19,6 +19,9 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// Descriptors of a relay with this workload: a few sessions each way, a few files a log.
 const DESCRIPTORS: usize = 300;
 
+/// Tasks of a relay with this workload, over all shards: likewise.
+const TASKS: usize = 300;
+
 /// The relay and its machine.
 pub(crate) struct Relay {
     yard: Rc<Yard>,
@@ -149,6 +152,10 @@ impl Relay {
         let open = self.process.as_ref().map_or(0, Process::descriptors);
         if open > DESCRIPTORS {
             self.yard.wrong(format!("the relay has {open} descriptors"));
+        }
+        let tasks: usize = self.parts().iter().map(|parts| parts.reactor.tasks()).sum();
+        if tasks > TASKS {
+            self.yard.wrong(format!("the relay has {tasks} tasks"));
         }
     }
 

@@ -12,6 +12,9 @@ use std::time::Duration;
 /// How often the relay's health is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How long a blow waits for its moment.
+const AIM: Duration = Duration::from_secs(30);
+
 /// By then all mail must have left, once everything is healed: retries come at most 72 minutes
 /// apart, back-offs likewise, and a stalled peer may keep a session for half an hour.
 const HEALING: Duration = Duration::from_secs(6 * 3600);
@@ -80,6 +83,23 @@ impl Run {
         }
     }
 
+    fn pass_for(&mut self, time: Duration) {
+        self.pass(self.yard.world.now().since(reactor::Instant(0)) + time);
+    }
+
+    /// Mostly waits until a body has just been sent to the relay or by it: then a crash meets
+    /// commits and outcomes on their way to the disk.
+    fn aim(&self) {
+        if self.yard.hits(0.25) {
+            return;
+        }
+        let moves = || self.yard.ledger.borrow().moves();
+        let before = moves();
+        self.yard.world.run(|| moves() != before, AIM);
+        let most = self.yard.plan.faults.write_time.end * 4;
+        self.yard.world.run(|| false, self.yard.time(&(Duration::ZERO..most)));
+    }
+
     fn restart(&mut self) {
         let pause = self.yard.time(&(Duration::ZERO..Duration::from_secs(5)));
         self.yard.world.run(|| false, pause);
@@ -89,21 +109,32 @@ impl Run {
     fn suffer(&mut self, blow: Blow) {
         self.yard.world.note(&format!("blow: {blow:?}"));
         match blow {
-            Blow::Kill => self.relay.kill(),
-            Blow::Power => self.relay.lose_power(),
+            Blow::Kill => {
+                self.aim();
+                self.relay.kill();
+            }
+            Blow::Power => {
+                self.aim();
+                self.relay.lose_power();
+            }
             Blow::Drain => self.relay.drain(),
             Blow::Clock(by) => self.relay.host.step_clock(by),
             Blow::NextHop => {
                 let index = self.yard.below(3) as usize;
                 self.hops[index].kill();
                 let pause = self.yard.time(&(Duration::ZERO..Duration::from_secs(60)));
-                self.pass(self.yard.world.now().since(reactor::Instant(0)) + pause);
+                self.pass_for(pause);
                 self.hops[index].start();
             }
             Blow::Full(time) => {
                 self.relay.host.fill_disk(self.yard.plan.disk_bytes);
-                self.pass(self.yard.world.now().since(reactor::Instant(0)) + time);
+                self.pass_for(time);
                 self.relay.host.fill_disk(0);
+            }
+            Blow::Broken(time) => {
+                self.relay.host.break_disk(true);
+                self.pass_for(time);
+                self.relay.host.break_disk(false);
             }
             Blow::Flush => self.relay.flush(),
         }

@@ -160,6 +160,9 @@ impl Faults {
             slow_time: seconds(1, 40),
             write_fails: pick(0.001),
             no_space: pick(0.01),
+            short_write: pick(0.001),
+            read_fails: pick(0.002),
+            sync_fails: pick(0.002),
             late_write: pick(1.0),
             ..Self::mild()
         };
