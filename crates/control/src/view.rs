@@ -57,9 +57,7 @@ pub(crate) fn summary(parts: &[Summary]) -> Value {
     let mut hops: Vec<_> = hops.into_iter().collect();
     // Most first; among equals the order of the names stays.
     hops.sort_by_key(|(_, (recipients, _))| std::cmp::Reverse(*recipients));
-    let line = |(hop, (recipients, ages)): &(&mail::NextHop, (u64, [u64; 10]))| {
-        json!({ "hop": hop.as_str(), "recipients": recipients, "ages": ages })
-    };
+    let line = |(hop, (recipients, ages)): &(&mail::NextHop, (u64, [u64; 10]))| json!({ "hop": hop.as_str(), "recipients": recipients, "ages": ages });
     json!({
         "ages_minutes": Summary::AGES_MINUTES,
         "messages": parts.iter().map(|part| part.messages).sum::<u64>(),
