@@ -57,15 +57,18 @@ pub(crate) fn summary(parts: &[Summary]) -> Value {
     let mut hops: Vec<_> = hops.into_iter().collect();
     // Most first; among equals the order of the names stays.
     hops.sort_by_key(|(_, (recipients, _))| std::cmp::Reverse(*recipients));
-    let line = |(hop, (recipients, ages)): &(&mail::NextHop, (u64, [u64; 10]))| json!({ "hop": hop.as_str(), "recipients": recipients, "ages": ages });
     json!({
         "ages_minutes": Summary::AGES_MINUTES,
         "messages": parts.iter().map(|part| part.messages).sum::<u64>(),
         "active": parts.iter().map(|part| part.active).sum::<u64>(),
         "deferred": parts.iter().map(|part| part.deferred).sum::<u64>(),
         "held": parts.iter().map(|part| part.held).sum::<u64>(),
-        "hops": hops.iter().map(line).collect::<Vec<_>>(),
+        "hops": hops.iter().map(hop_line).collect::<Vec<_>>(),
     })
+}
+
+fn hop_line((hop, (recipients, ages)): &(&mail::NextHop, (u64, [u64; 10]))) -> Value {
+    json!({ "hop": hop.as_str(), "recipients": recipients, "ages": ages })
 }
 
 #[cfg(test)]
