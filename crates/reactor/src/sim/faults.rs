@@ -24,7 +24,7 @@
 //! | short write | part of it is written | `short_write` |
 //! | failing read | EIO, once | `read_fails` |
 //! | failing sync | EIO, and what was not durable will never be | `sync_fails` |
-//! | late write | a dead process's write lands later, after a restart too | `late_write`, `late_time` |
+//! | late write | a dead process's write lands after the restart | `late_write`, `late_time` |
 //!
 //! Not by probability but by call: the death of a process, the loss of power (un-synced bytes are
 //! lost, kept or torn at 512 bytes; un-synced names likewise), steps of the wall clock, a disk
