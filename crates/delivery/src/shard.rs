@@ -187,6 +187,11 @@ impl Shard {
                 place.set_due(0);
                 self.idle.dismiss_longest();
             }
+            if self.is_draining() {
+                // Nothing is wanted any more: a permit given back while mail is due would come back
+                // at once, for ever.
+                place.set_due(0);
+            }
             if full || !place.needs_session() || self.is_draining() {
                 self.give_back(place);
             } else {

@@ -11,7 +11,7 @@ use super::record::Standing;
 use super::scan::{Scanned, scan};
 use super::segments::{Segment, Segments};
 use super::stored::Stored;
-use super::survey::{Contents, Found, Survey, open, read_contents};
+use super::survey::{Contents, Found, Survey, gives_first_block, open, read_contents};
 use super::tail::{Horizon, Tail};
 use super::writer::Writer;
 use crate::OpenError;
@@ -93,9 +93,10 @@ impl Log {
         }
         let plan = Plan::of(&file_system, &options);
         let plan = settle_plan(reactor, &directory, plan).await.map_err(failed)?;
-        let survey = Survey::of(reactor, &directory, number, &plan).await?;
+        let mut survey = Survey::of(reactor, &directory, number, &plan).await?;
         let mut reader = Reader::new(reactor, &directory, plan, journal.clone());
         reader.read_all(&survey).await.map_err(failed)?;
+        reader.remove_hulls(&mut survey).await.map_err(failed)?;
         let wanted = Wanted {
             log: number,
             start: survey.next_start(),
@@ -130,6 +131,9 @@ async fn settle_plan(reactor: &Reactor, directory: &Path, plan: Plan) -> io::Res
     }
 }
 
+/// The disk fails (errno.h), as `read` would have said it.
+const EIO: i32 = 5;
+
 /// Reads the segments one after the other.
 struct Reader<'a> {
     reactor: &'a Reactor,
@@ -141,6 +145,10 @@ struct Reader<'a> {
     /// holds by itself.
     ends: Vec<End>,
     damaged: u64,
+    /// The segments that have damage.
+    spoiled: BTreeSet<SegmentId>,
+    /// The segments in which nothing lies that belongs to the log.
+    hulls: BTreeSet<SegmentId>,
     torn: u64,
 }
 
@@ -154,6 +162,8 @@ impl<'a> Reader<'a> {
             fold: Fold::default(),
             ends: Vec::new(),
             damaged: 0,
+            spoiled: BTreeSet::new(),
+            hulls: BTreeSet::new(),
             torn: 0,
         }
     }
@@ -178,6 +188,24 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// Removes what earlier starts have left without ever writing to it: a relay that fails again
+    /// and again at its start must not fill the disk. The last start's segments stay: its first one
+    /// says by itself where all before it end.
+    async fn remove_hulls(&mut self, survey: &mut Survey) -> io::Result<()> {
+        let last_start = survey.last_start();
+        let mut removed = BTreeSet::new();
+        for found in &survey.segments {
+            let hull = self.hulls.contains(&found.id) && !self.spoiled.contains(&found.id);
+            if hull && found.header.start != last_start {
+                self.reactor.remove(&path_of(&self.directory, found.id)).await?;
+                removed.insert(found.id);
+            }
+        }
+        survey.segments.retain(|found| !removed.contains(&found.id));
+        self.ends.retain(|end| !removed.contains(&end.segment));
+        Ok(())
+    }
+
     /// Reads a segment. One that may end in the middle is flushed first: what is acted upon must
     /// not vanish in a crash to come.
     async fn read(&self, found: &Found) -> io::Result<Contents> {
@@ -186,7 +214,13 @@ impl<'a> Reader<'a> {
         if found.end.is_none() {
             file.sync().await?;
         }
-        Ok(read_contents(&file, found.file_bytes).await)
+        let contents = read_contents(&file, found.file_bytes).await;
+        // A bad sector costs what lies on it. A disk that no longer gives even the header, which it
+        // gave a moment ago, has failed: where the mail ends must not be settled by such a reading.
+        if !contents.unreadable.is_empty() && !gives_first_block(&file).await {
+            return Err(io::Error::from_raw_os_error(EIO));
+        }
+        Ok(contents)
     }
 
     /// Every batch of the last start up to this sequence was durable.
@@ -216,6 +250,7 @@ impl<'a> Reader<'a> {
         let mut at = found.begin as u32;
         let mut sealed = false;
         let mut sequence = 0;
+        self.hulls.insert(found.id);
         for batch in batches {
             if let Some(tail) = &mut tail
                 && !tail.keeps(batch)
@@ -223,6 +258,7 @@ impl<'a> Reader<'a> {
                 self.torn += 1;
                 continue;
             }
+            self.hulls.remove(&found.id);
             if batch.offset > at {
                 self.note_damage(found.id, at, "a batch is missing");
             }
@@ -252,6 +288,7 @@ impl<'a> Reader<'a> {
 
     fn note_damage(&mut self, segment: SegmentId, offset: u32, reason: &'static str) {
         self.damaged += 1;
+        self.spoiled.insert(segment);
         self.journal.record(
             Event::new(EventKind::SpoolQuarantined)
                 .text(Field::File, path_of(&self.directory, segment).display().to_string())
@@ -306,7 +343,8 @@ impl Log {
         }
         for found in &survey.segments {
             let segment = Segment::new(found.header.generation, found.file_bytes);
-            shared.segments.insert(found.id, segment);
+            let spoiled = reader.spoiled.contains(&found.id);
+            shared.segments.insert(found.id, if spoiled { segment.kept() } else { segment });
         }
         for found in &survey.segments {
             // A header that ends others stays as long as they do, even if a newer one repeats it.

@@ -71,9 +71,15 @@ impl Segment {
         self
     }
 
+    /// The same, never to be deleted: something in it did not verify, and may be promised mail that
+    /// a later start, or a person, can read.
+    pub(super) fn kept(self) -> Self {
+        Self { quarantined: true, ..self }
+    }
+
     /// A segment whose header does not verify.
     pub(super) fn quarantined(file_bytes: u64) -> Self {
-        Self { quarantined: true, ..Self::new(Generation(0), file_bytes) }
+        Self::new(Generation(0), file_bytes).kept()
     }
 }
 

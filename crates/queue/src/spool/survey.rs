@@ -158,6 +158,11 @@ pub(super) async fn read_contents(file: &File, length: u64) -> Contents {
     contents
 }
 
+/// Whether the disk gives the first block of a segment, which is there always.
+pub(super) async fn gives_first_block(file: &File) -> bool {
+    read_up_to(file, BLOCK, BLOCK, &mut Vec::new()).await
+}
+
 /// Appends the next block, or zeros.
 async fn read_block(file: &File, end: usize, contents: &mut Contents) {
     let at = contents.bytes.len();
