@@ -135,6 +135,8 @@ mod tests {
             reverse_path: ReversePath::Null,
             recipients: Vec::new(),
             body: BodyKind::SevenBit,
+            utf8: false,
+            request: None,
             origin: Origin {
                 client: None,
                 hello: "".into(),
@@ -142,6 +144,7 @@ mod tests {
                 rule: "".into(),
                 protocol: Protocol::Local,
                 arrived: UnixTime(0),
+                ..Origin::default()
             },
         }
     }

@@ -149,6 +149,8 @@ mod tests {
             reverse_path: ReversePath::parse("sender@example.org").expect("good"),
             recipients: vec![ForwardPath::parse("b@example.net").expect("good")],
             body: BodyKind::SevenBit,
+            utf8: false,
+            request: None,
             origin: Origin {
                 client: None,
                 hello: "".into(),
@@ -156,6 +158,7 @@ mod tests {
                 rule: "".into(),
                 protocol: Protocol::Esmtp,
                 arrived: UnixTime(0),
+                ..Origin::default()
             },
         };
         let failed = FailedRecipient {

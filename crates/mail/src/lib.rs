@@ -19,7 +19,9 @@ mod trace;
 
 pub use address::{AddressError, Domain, ForwardPath, Mailbox, ReversePath};
 pub use dsn::{FailedRecipient, FailureReport, compose_failure};
-pub use envelope::{BodyKind, Envelope, Origin, Protocol};
+pub use envelope::{
+    BodyKind, Envelope, Notify, Origin, Protocol, RecipientRequest, Returned, StatusRequest,
+};
 pub use event::{Event, EventKind, Field, Journal, Level, Value};
 pub use hop::NextHop;
 pub use id::{MessageId, NotAnId};

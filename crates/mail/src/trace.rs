@@ -42,6 +42,8 @@ mod tests {
             reverse_path: ReversePath::Null,
             recipients: recipients.iter().map(|r| ForwardPath::parse(r).expect("good")).collect(),
             body: BodyKind::SevenBit,
+            utf8: false,
+            request: None,
             origin: Origin {
                 client: Some("192.0.2.1:4000".parse().expect("an address")),
                 hello: "client.example".into(),
@@ -49,6 +51,7 @@ mod tests {
                 rule: "relay.domains".into(),
                 protocol: Protocol::Esmtp,
                 arrived: UnixTime(0),
+                ..Origin::default()
             },
         }
     }

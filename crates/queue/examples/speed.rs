@@ -37,6 +37,8 @@ fn envelope() -> Envelope {
         reverse_path: ReversePath::parse("sender@example.org").expect("a good path"),
         recipients: vec![ForwardPath::parse("someone@example.net").expect("a good path")],
         body: BodyKind::SevenBit,
+        utf8: false,
+        request: None,
         origin: Origin {
             client: Some("192.0.2.7:4000".parse().expect("an address")),
             hello: "client.example".into(),
@@ -44,6 +46,7 @@ fn envelope() -> Envelope {
             rule: "relay.networks".into(),
             protocol: Protocol::Esmtp,
             arrived: UnixTime(0),
+            ..Origin::default()
         },
     }
 }

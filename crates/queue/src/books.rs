@@ -94,6 +94,8 @@ impl Kept {
             reverse_path: ReversePath::parse(&self.from).unwrap_or(ReversePath::Null),
             recipients,
             body: BodyKind::default(),
+            utf8: false,
+            request: None,
             origin: Origin {
                 client: self.client.map(|address| (address, 0).into()),
                 hello: "".into(),
@@ -101,6 +103,7 @@ impl Kept {
                 rule: "".into(),
                 protocol: Protocol::default(),
                 arrived: accepted,
+                ..Origin::default()
             },
         }
     }

@@ -174,6 +174,8 @@ fn envelope_of_report(to: &ReversePath, composed: &[u8], now: UnixTime) -> Envel
         reverse_path: ReversePath::Null,
         recipients: vec![recipient],
         body,
+        utf8: false,
+        request: None,
         origin: Origin {
             client: None,
             hello: "".into(),
@@ -181,6 +183,7 @@ fn envelope_of_report(to: &ReversePath, composed: &[u8], now: UnixTime) -> Envel
             rule: "dsn".into(),
             protocol: Protocol::Local,
             arrived: now,
+            ..Origin::default()
         },
     }
 }

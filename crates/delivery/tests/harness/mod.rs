@@ -218,6 +218,8 @@ fn envelope(to: &[&str]) -> Envelope {
         reverse_path: ReversePath::parse("sender@client.example").expect("a good path"),
         recipients: to.iter().map(|to| ForwardPath::parse(to).expect("a good path")).collect(),
         body: BodyKind::SevenBit,
+        utf8: false,
+        request: None,
         origin: Origin {
             client: Some("192.0.2.7:4000".parse().expect("an address")),
             hello: "client.example".into(),
@@ -225,6 +227,7 @@ fn envelope(to: &[&str]) -> Envelope {
             rule: "relay.networks".into(),
             protocol: Protocol::Esmtp,
             arrived: UnixTime(0),
+            ..Origin::default()
         },
     }
 }

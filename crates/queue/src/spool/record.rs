@@ -235,8 +235,8 @@ fn decode_id(decoder: &mut Decoder<'_>) -> Result<MessageId, Malformed> {
 }
 
 fn encode_envelope(out: &mut Encoder<'_>, envelope: &Envelope) {
-    let Envelope { reverse_path, recipients, body, origin } = envelope;
-    let Origin { client, hello, listener, rule, protocol, arrived } = origin;
+    let Envelope { reverse_path, recipients, body, origin, .. } = envelope;
+    let Origin { client, hello, listener, rule, protocol, arrived, .. } = origin;
     out.u8(match body {
         BodyKind::SevenBit => 0,
         BodyKind::EightBitMime => 1,
@@ -293,8 +293,9 @@ fn decode_envelope(decoder: &mut Decoder<'_>) -> Result<Envelope, Malformed> {
     for _ in 0..count {
         recipients.push(ForwardPath::parse(decoder.text()?).map_err(|_| Malformed)?);
     }
-    let origin = Origin { client, hello, listener, rule, protocol, arrived };
-    Ok(Envelope { reverse_path, recipients, body, origin })
+    let origin =
+        Origin { client, hello, listener, rule, protocol, arrived, ..Origin::default() };
+    Ok(Envelope { body, ..Envelope::new(reverse_path, recipients, origin) })
 }
 
 fn decode_client(decoder: &mut Decoder<'_>) -> Result<Option<SocketAddr>, Malformed> {

@@ -224,6 +224,8 @@ pub(crate) fn envelope(from: &str, to: &[&str]) -> Envelope {
         reverse_path: ReversePath::parse(from).expect("a good path"),
         recipients: to.iter().map(|to| ForwardPath::parse(to).expect("a good path")).collect(),
         body: BodyKind::SevenBit,
+        utf8: false,
+        request: None,
         origin: Origin {
             client: Some("192.0.2.7:4000".parse().expect("an address")),
             hello: "client.example".into(),
@@ -231,6 +233,7 @@ pub(crate) fn envelope(from: &str, to: &[&str]) -> Envelope {
             rule: "relay.networks".into(),
             protocol: Protocol::Esmtp,
             arrived: UnixTime(0),
+            ..Origin::default()
         },
     }
 }

@@ -111,6 +111,8 @@ impl ServerSession {
             reverse_path: transaction.reverse_path,
             recipients: transaction.recipients,
             body: transaction.body,
+            utf8: false,
+            request: None,
             origin: Origin {
                 client: Some(self.peer.client),
                 hello: hello.name.clone(),
@@ -118,6 +120,7 @@ impl ServerSession {
                 rule: transaction.rule,
                 protocol: hello.protocol,
                 arrived: UnixTime(0),
+                ..Origin::default()
             },
         }
     }

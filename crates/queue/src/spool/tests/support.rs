@@ -73,6 +73,8 @@ pub(super) fn envelope(recipients: usize) -> Envelope {
         reverse_path: ReversePath::parse("sender@example.org").expect("good"),
         recipients: (0..recipients).map(recipient).collect(),
         body: BodyKind::EightBitMime,
+        utf8: false,
+        request: None,
         origin: Origin {
             client: Some("[2001:db8::1]:25".parse().expect("an address")),
             hello: "client.example".into(),
@@ -80,6 +82,7 @@ pub(super) fn envelope(recipients: usize) -> Envelope {
             rule: "relay.networks".into(),
             protocol: Protocol::Esmtp,
             arrived: UnixTime(17),
+            ..Origin::default()
         },
     }
 }
