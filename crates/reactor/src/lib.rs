@@ -20,6 +20,7 @@ mod executor;
 mod file;
 mod kernel;
 mod memory;
+mod mutation;
 mod poll;
 mod reactor;
 mod ring;
@@ -38,6 +39,9 @@ pub use bind::bind;
 pub use channel::{Receiver, Sender, channel};
 pub use file::{File, FileSystem, FileSystemKind, OpenHow, SharedFile};
 pub use memory::{Part, Slab, SlabSlice};
+#[cfg(feature = "mutations")]
+pub use mutation::mutate;
+pub use mutation::mutated;
 pub use reactor::{Backend, Counters, Options, Reactor};
 pub use signal::Signal;
 pub use stream::{Hangup, Interrupter, Lease, Listener, Stream};
