@@ -6,12 +6,14 @@
 
 use super::chance::Chance;
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem::MaybeUninit;
 use std::rc::Rc;
 
 /// Bytes of a page.
 const PAGE: u64 = 4096;
 /// Bytes that a device writes whole.
 const SECTOR: usize = 512;
+const ZERO: MaybeUninit<u8> = MaybeUninit::new(0);
 
 type Page = Rc<[u8; PAGE as usize]>;
 
@@ -57,19 +59,31 @@ impl Content {
 
     /// Up to `length` bytes at `offset`; fewer at the end of the file.
     pub(super) fn read(&self, offset: u64, length: usize) -> Vec<u8> {
-        let end = self.length.min(offset.saturating_add(length as u64)).max(offset);
-        let mut bytes = vec![0; (end - offset) as usize];
-        let first = offset / PAGE;
-        for (number, page) in self.visible.range(first..=end / PAGE) {
+        let there = self.length.saturating_sub(offset).min(length as u64);
+        let mut bytes = Vec::with_capacity(there as usize);
+        let place = &mut bytes.spare_capacity_mut()[..there as usize];
+        let count = self.read_into(offset, place);
+        // SAFETY: so many bytes were just written.
+        unsafe { bytes.set_len(count) };
+        bytes
+    }
+
+    /// Fills `place` with the bytes at `offset`; says how many there were.
+    pub(super) fn read_into(&self, offset: u64, place: &mut [MaybeUninit<u8>]) -> usize {
+        let end = self.length.min(offset.saturating_add(place.len() as u64)).max(offset);
+        // Everything is written once: what lies between the pages that exist is zero.
+        let mut done = offset;
+        for (number, page) in self.visible.range(offset / PAGE..end.div_ceil(PAGE)) {
             let start = number * PAGE;
             let from = offset.max(start);
             let to = end.min(start + PAGE);
-            if from < to {
-                bytes[(from - offset) as usize..(to - offset) as usize]
-                    .copy_from_slice(&page[(from - start) as usize..(to - start) as usize]);
-            }
+            place[(done - offset) as usize..(from - offset) as usize].fill(ZERO);
+            place[(from - offset) as usize..(to - offset) as usize]
+                .write_copy_of_slice(&page[(from - start) as usize..(to - start) as usize]);
+            done = to;
         }
-        bytes
+        place[(done - offset) as usize..(end - offset) as usize].fill(ZERO);
+        (end - offset) as usize
     }
 
     /// Writes zeros from `from` to `to`, not durably.

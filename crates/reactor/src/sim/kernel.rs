@@ -49,12 +49,6 @@ impl SimKernel {
                 let buffer = place.get_or_insert_with(|| vec![0; size].into());
                 buffer[..bytes.len()].copy_from_slice(&bytes);
             }
-            Cargo::Read { target, bytes } => {
-                // SAFETY: the operation's memory has room for the length that it asked for, of
-                // which `bytes` is at most all, and it is valid until its last completion, which
-                // this is. The kernel is alive, so the slot that owns the memory is too.
-                unsafe { target.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
-            }
         }
         completions.push(ready.completion);
     }

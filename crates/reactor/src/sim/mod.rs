@@ -118,6 +118,8 @@ impl World {
             }
             if !self.step_by(end) {
                 self.move_clock(end);
+                // Whoever goes on from here may ask any of them for the time.
+                self.turn_all(|_| true);
                 return until();
             }
         }
@@ -174,11 +176,15 @@ impl World {
         true
     }
 
-    /// Moves the clock and lets every reactor see it, before any of its tasks runs.
+    /// Moves the clock, and turns the reactors that this concerns. The others see the new time when
+    /// they turn, as a thread does that sleeps.
     fn move_clock(&self, to: Instant) {
         self.engine.turns_at_once.set(0);
         self.engine.state.borrow_mut().advance(to);
-        self.turn_all(|_| true);
+        self.turn_all(|seat| {
+            seat.reactor.next_timer().is_some_and(|timer| timer <= to)
+                || self.has_completions(seat.kernel)
+        });
     }
 
     fn turn_all(&self, wanted: impl Fn(&Seat) -> bool) -> bool {

@@ -97,11 +97,6 @@ pub(super) enum Cargo {
         group: Group,
         bytes: Vec<u8>,
     },
-    /// For the target of a read.
-    Read {
-        target: *mut u8,
-        bytes: Vec<u8>,
-    },
 }
 
 /// A completion that waits for its kernel's next visit.

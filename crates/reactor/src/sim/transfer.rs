@@ -5,6 +5,7 @@ use super::network::{ListenerId, Phase, Segment, SocketId};
 use super::process::{InFlight, Open};
 use super::state::{Cargo, Event, KernelId, Ready, State};
 use crate::kernel::{Completion, Descriptor, Group, Token};
+use std::collections::VecDeque;
 
 impl State {
     /// Takes a multishot accept in.
@@ -136,7 +137,7 @@ impl State {
         let socket = self.network.sockets.get_mut(&id).expect("the caller has it");
         let most = socket.arrived.len().min(room);
         let count = if short { 1 + self.chance.below(most as u64) as usize } else { most };
-        let bytes = socket.arrived.drain(..count).collect();
+        let bytes = take_front(&mut socket.arrived, count);
         if let Some(peer) = socket.peer
             && let Some(sender) = self.network.socket(peer)
         {
@@ -210,4 +211,15 @@ impl State {
             socket.connect.take().is_some()
         })
     }
+}
+
+/// Takes the first `count` bytes out of a queue: by whole slices, as a byte at a time is slow.
+fn take_front(queue: &mut VecDeque<u8>, count: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(count);
+    let (first, second) = queue.as_slices();
+    let of_first = first.len().min(count);
+    bytes.extend_from_slice(&first[..of_first]);
+    bytes.extend_from_slice(&second[..count - of_first]);
+    queue.drain(..count);
+    bytes
 }
