@@ -16,7 +16,14 @@ pub enum OpenError {
     TooNew {
         /// The format found.
         found: u32,
-        /// The newest format that this version knows.
+        /// The format that this version knows.
+        known: u32,
+    },
+    /// It was written by an older version, whose format is not read any more.
+    TooOld {
+        /// The format found.
+        found: u32,
+        /// The format that this version knows.
         known: u32,
     },
     /// Its file system is mounted read-only.
@@ -59,7 +66,7 @@ impl OpenError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::InUse { .. } | Self::Full { .. } => 75,
-            Self::TooNew { .. } => 78,
+            Self::TooNew { .. } | Self::TooOld { .. } => 78,
             Self::ReadOnly { .. } | Self::Io { .. } => 74,
             Self::NotPermitted { .. } => 77,
         }
@@ -77,8 +84,13 @@ impl fmt::Display for OpenError {
             ),
             Self::TooNew { found, known } => write!(
                 f,
-                "the spool has format {found} and this version reads up to {known}; start the \
-                 newer version again, or export the queue with it"
+                "the spool has format {found} and this version reads {known}; start the newer \
+                 version again, or export the queue with it"
+            ),
+            Self::TooOld { found, known } => write!(
+                f,
+                "the spool has format {found} and this version reads {known}; deliver what is in \
+                 it with the version that wrote it first, then start this one on an empty spool"
             ),
             Self::ReadOnly { path } => write!(
                 f,
@@ -159,6 +171,7 @@ mod tests {
         assert_eq!(code(io::ErrorKind::StorageFull), 75);
         assert_eq!(code(io::ErrorKind::NotFound), 74);
         assert_eq!(OpenError::InUse { path: path.into() }.exit_code(), 75);
-        assert_eq!(OpenError::TooNew { found: 9, known: 1 }.exit_code(), 78);
+        assert_eq!(OpenError::TooNew { found: 9, known: 2 }.exit_code(), 78);
+        assert_eq!(OpenError::TooOld { found: 1, known: 2 }.exit_code(), 78);
     }
 }

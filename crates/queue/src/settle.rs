@@ -251,6 +251,7 @@ fn is_end(change: &Change) -> bool {
     match change {
         Change::Delivered | Change::Bounced | Change::Removed => true,
         Change::Deferred { .. } | Change::Held | Change::Released { .. } => false,
+        Change::Standing(standing) => standing.done,
     }
 }
 

@@ -69,7 +69,11 @@ impl Fold {
     }
 
     fn outcomes(&mut self, segment: SegmentId, outcomes: OutcomesRecord) {
-        // Unknown: the message's segment has gone, and this is a tombstone that may go too.
+        // It stays as long as the message that it was written for, which may be over by now.
+        if outcomes.segment != segment {
+            self.needs.entry(segment).or_default().insert(outcomes.segment);
+        }
+        // Unknown: it is over, or its segment has gone, and this is a tombstone that may go too.
         let Some(message) = self.messages.get_mut(&outcomes.id) else { return };
         if message.position.segment != segment {
             self.needs.entry(segment).or_default().insert(message.position.segment);

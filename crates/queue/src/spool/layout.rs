@@ -7,8 +7,8 @@ use super::codec::{Decoder, Encoder, Malformed};
 /// written twice. Larger than any sector in use, and the page size.
 pub(super) const BLOCK: usize = 4096;
 
-/// The format that this program writes, and the newest that it reads.
-pub(super) const VERSION: u32 = 1;
+/// The format that this program writes, and the only one that it reads.
+pub(super) const VERSION: u32 = 2;
 
 /// Bytes of a batch header.
 pub(super) const BATCH_HEADER: usize = 64;
@@ -85,8 +85,8 @@ pub(super) struct SegmentHeader {
 pub(super) enum HeaderFound {
     /// A header of a version that we read, and its length in bytes.
     Whole(SegmentHeader, usize),
-    /// A header of this newer version.
-    TooNew(u32),
+    /// A header of another version, newer or older.
+    Version(u32),
     /// The header is longer than the bytes that were given: give this many.
     Longer(usize),
     /// No header.
@@ -143,8 +143,8 @@ impl SegmentHeader {
             return HeaderFound::None;
         }
         let version = get_u32(bytes, 8);
-        if version > VERSION {
-            return HeaderFound::TooNew(version);
+        if version != VERSION {
+            return HeaderFound::Version(version);
         }
         let length = get_u32(bytes, 36) as usize;
         if length < BLOCK || !length.is_multiple_of(BLOCK) || length > 1 << 26 {
@@ -366,13 +366,15 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_version_is_told_from_damage() {
-        let mut bytes = header(0).encode();
-        put_u32(&mut bytes, 8, VERSION + 1);
-        assert_eq!(SegmentHeader::find(&bytes), HeaderFound::None);
-        let checksum = crc32c::crc32c(&bytes[..12]);
-        put_u32(&mut bytes, 12, checksum);
-        assert_eq!(SegmentHeader::find(&bytes), HeaderFound::TooNew(VERSION + 1));
+    fn another_version_is_told_from_damage() {
+        for version in [VERSION - 1, VERSION + 1] {
+            let mut bytes = header(0).encode();
+            put_u32(&mut bytes, 8, version);
+            assert_eq!(SegmentHeader::find(&bytes), HeaderFound::None);
+            let checksum = crc32c::crc32c(&bytes[..12]);
+            put_u32(&mut bytes, 12, checksum);
+            assert_eq!(SegmentHeader::find(&bytes), HeaderFound::Version(version));
+        }
     }
 
     #[test]
@@ -405,7 +407,7 @@ mod tests {
         ) {
             if bytes.len() > 16 {
                 bytes[..8].copy_from_slice(SEGMENT_MAGIC);
-                put_u32(&mut bytes, 8, 1);
+                put_u32(&mut bytes, 8, VERSION);
                 let checksum = crc32c::crc32c(&bytes[..12]);
                 put_u32(&mut bytes, 12, checksum);
             }

@@ -116,7 +116,7 @@ impl Log {
         if let Some(error) = self.refusal() {
             return Commit::refused(error);
         }
-        let bytes = message.record_bytes();
+        let bytes = message.record_bytes_max();
         if bytes > self.record_bytes_max() {
             return Commit::refused(CommitError::Full);
         }
@@ -165,7 +165,7 @@ impl Log {
         if shared.writer.borrow().failed {
             return Commit::refused(CommitError::Failed);
         }
-        let dsn_bytes = dsn.map_or(0, |dsn| dsn.record_bytes() + dsn.body.len());
+        let dsn_bytes = dsn.map_or(0, |dsn| dsn.record_bytes_max() + dsn.body.len());
         let bytes = outcomes.record_bytes() + dsn_bytes;
         if bytes > self.record_bytes_max() {
             return Commit::refused(CommitError::Full);
@@ -344,19 +344,6 @@ impl Shared {
 const RECORD_FIXED: usize = FRAME + BATCH_HEADER + 256;
 
 impl NewMessage<'_> {
-    /// At least the bytes of the record, without its body.
-    fn record_bytes(&self) -> usize {
-        let origin = &self.envelope.origin;
-        let origin = origin.hello.len() + origin.listener.len() + origin.rule.len();
-        let paths = (self.envelope.recipients.len() + 1) * 324;
-        let standings = self
-            .standings
-            .iter()
-            .map(|standing| 16 + standing.reason.as_ref().map_or(0, |reason| reason.len()));
-        let extents = self.chunks.len() * 16;
-        RECORD_FIXED + origin + paths + standings.sum::<usize>() + extents + self.header.len()
-    }
-
     fn chunk_segments(&self) -> Option<Box<[SegmentId]>> {
         if self.chunks.is_empty() {
             return None;

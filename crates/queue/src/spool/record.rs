@@ -3,9 +3,10 @@
 use super::codec::{Decoder, Encoder, Malformed};
 use super::layout::{FRAME, Frame};
 use super::{Chunk, SegmentId};
-use mail::{BodyKind, Envelope, ForwardPath, MessageId, Origin, Protocol, ReversePath, UnixTime};
-use std::net::{IpAddr, SocketAddr};
+use mail::{Envelope, MessageId, UnixTime};
 use std::ops::Range;
+
+mod envelope;
 
 /// A run of bytes in a segment, with the checksum that they must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +84,9 @@ pub(crate) enum Change {
     },
     /// An operator removed it.
     Removed,
+    /// This is where it stands, whatever went before: compaction carries along in one change what
+    /// several have come to.
+    Standing(Standing),
 }
 
 /// What happened to some recipients of one message.
@@ -129,6 +133,8 @@ pub(super) struct MessageRecord {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct OutcomesRecord {
     pub(super) id: MessageId,
+    /// The segment of the accepting record, as whoever appended them knew it.
+    pub(super) segment: SegmentId,
     pub(super) changes: Vec<(u32, Change)>,
 }
 
@@ -178,7 +184,7 @@ pub(super) fn encode_message(out: &mut Vec<u8>, message: &NewMessage<'_>, body_i
     out.u64(message.accepted.0);
     out.u64(message.stuffed_lines);
     out.u64(message.size());
-    encode_envelope(&mut out, message.envelope);
+    envelope::encode(&mut out, message.envelope);
     out.count(message.chunks.len());
     for Chunk { extent, .. } in message.chunks {
         out.u32(extent.segment.0);
@@ -197,6 +203,15 @@ pub(super) fn encode_message(out: &mut Vec<u8>, message: &NewMessage<'_>, body_i
 }
 
 impl NewMessage<'_> {
+    /// At least the bytes of its record with the frame, without the body.
+    pub(super) fn record_bytes_max(&self) -> usize {
+        /// Id, times, sizes and counts.
+        const FIXED: usize = FRAME + 64;
+        let standings = self.standings.iter().map(Standing::bytes_max).sum::<usize>();
+        let extents = self.chunks.len() * 16;
+        FIXED + envelope::bytes_max(self.envelope) + standings + extents + self.header.len()
+    }
+
     /// Bytes of the header block and the body.
     pub(super) fn size(&self) -> u64 {
         let chunks: u64 = self.chunks.iter().map(|chunk| u64::from(chunk.extent.bytes)).sum();
@@ -209,7 +224,7 @@ fn decode_message(decoder: &mut Decoder<'_>) -> Result<MessageRecord, Malformed>
     let accepted = UnixTime(decoder.u64()?);
     let stuffed_lines = decoder.u64()?;
     let size = decoder.u64()?;
-    let envelope = decode_envelope(decoder)?;
+    let envelope = envelope::decode(decoder)?;
     let mut chunks = Vec::with_capacity(decoder.clone().count(16)?);
     for _ in 0..decoder.count(16)? {
         chunks.push(Extent {
@@ -232,80 +247,6 @@ fn decode_message(decoder: &mut Decoder<'_>) -> Result<MessageRecord, Malformed>
 
 fn decode_id(decoder: &mut Decoder<'_>) -> Result<MessageId, Malformed> {
     MessageId::from_bits(decoder.u128()?).ok_or(Malformed)
-}
-
-fn encode_envelope(out: &mut Encoder<'_>, envelope: &Envelope) {
-    let Envelope { reverse_path, recipients, body, origin, .. } = envelope;
-    let Origin { client, hello, listener, rule, protocol, arrived, .. } = origin;
-    out.u8(match body {
-        BodyKind::SevenBit => 0,
-        BodyKind::EightBitMime => 1,
-    });
-    out.u8(match protocol {
-        Protocol::Smtp => 0,
-        Protocol::Esmtp => 1,
-        Protocol::Local => 2,
-    });
-    match client {
-        None => out.u8(0),
-        Some(SocketAddr::V4(client)) => {
-            out.u8(4);
-            out.raw(&client.ip().octets());
-            out.u16(client.port());
-        }
-        Some(SocketAddr::V6(client)) => {
-            out.u8(6);
-            out.raw(&client.ip().octets());
-            out.u16(client.port());
-        }
-    }
-    out.u64(arrived.0);
-    for text in [hello, listener, rule] {
-        out.text(text, 1024);
-    }
-    out.shown(reverse_path);
-    out.count(recipients.len());
-    for recipient in recipients {
-        out.shown(recipient);
-    }
-}
-
-fn decode_envelope(decoder: &mut Decoder<'_>) -> Result<Envelope, Malformed> {
-    let body = match decoder.u8()? {
-        0 => BodyKind::SevenBit,
-        1 => BodyKind::EightBitMime,
-        _ => return Err(Malformed),
-    };
-    let protocol = match decoder.u8()? {
-        0 => Protocol::Smtp,
-        1 => Protocol::Esmtp,
-        2 => Protocol::Local,
-        _ => return Err(Malformed),
-    };
-    let client = decode_client(decoder)?;
-    let arrived = UnixTime(decoder.u64()?);
-    let hello = decoder.text()?.into();
-    let listener = decoder.text()?.into();
-    let rule = decoder.text()?.into();
-    let reverse_path = ReversePath::parse(decoder.text()?).map_err(|_| Malformed)?;
-    let count = decoder.count(2)?;
-    let mut recipients = Vec::with_capacity(count);
-    for _ in 0..count {
-        recipients.push(ForwardPath::parse(decoder.text()?).map_err(|_| Malformed)?);
-    }
-    let origin =
-        Origin { client, hello, listener, rule, protocol, arrived, ..Origin::default() };
-    Ok(Envelope { body, ..Envelope::new(reverse_path, recipients, origin) })
-}
-
-fn decode_client(decoder: &mut Decoder<'_>) -> Result<Option<SocketAddr>, Malformed> {
-    let address: IpAddr = match decoder.u8()? {
-        0 => return Ok(None),
-        4 => <[u8; 4]>::try_from(decoder.raw(4)?).expect("four bytes").into(),
-        6 => <[u8; 16]>::try_from(decoder.raw(16)?).expect("sixteen bytes").into(),
-        _ => return Err(Malformed),
-    };
-    Ok(Some(SocketAddr::new(address, decoder.u16()?)))
 }
 
 /// Bits of a standing's first byte.
@@ -337,6 +278,7 @@ fn decode_standing(decoder: &mut Decoder<'_>) -> Result<Standing, Malformed> {
 pub(super) fn encode_outcomes(out: &mut Vec<u8>, outcomes: &Outcomes<'_>) {
     let mut out = Encoder::new(out);
     out.u128(outcomes.id.to_bits());
+    out.u32(outcomes.segment.0);
     out.count(outcomes.changes.len());
     for (recipient, change) in outcomes.changes {
         out.u32(*recipient);
@@ -355,12 +297,17 @@ pub(super) fn encode_outcomes(out: &mut Vec<u8>, outcomes: &Outcomes<'_>) {
                 out.u64(next.0);
             }
             Change::Removed => out.u8(6),
+            Change::Standing(standing) => {
+                out.u8(7);
+                encode_standing(&mut out, standing);
+            }
         }
     }
 }
 
 fn decode_outcomes(decoder: &mut Decoder<'_>) -> Result<OutcomesRecord, Malformed> {
     let id = decode_id(decoder)?;
+    let segment = SegmentId(decoder.u32()?);
     let count = decoder.count(5)?;
     let mut changes = Vec::with_capacity(count);
     for _ in 0..count {
@@ -376,11 +323,12 @@ fn decode_outcomes(decoder: &mut Decoder<'_>) -> Result<OutcomesRecord, Malforme
             4 => Change::Held,
             5 => Change::Released { next: UnixTime(decoder.u64()?) },
             6 => Change::Removed,
+            7 => Change::Standing(decode_standing(decoder)?),
             _ => return Err(Malformed),
         };
         changes.push((recipient, change));
     }
-    Ok(OutcomesRecord { id, changes })
+    Ok(OutcomesRecord { id, segment, changes })
 }
 
 impl Change {
@@ -390,13 +338,22 @@ impl Change {
             Self::Deferred { reason, .. } => 24 + reason.len().min(REASON_BYTES_MAX),
             Self::Released { .. } => 16,
             Self::Delivered | Self::Bounced | Self::Held | Self::Removed => 8,
+            Self::Standing(standing) => 8 + standing.bytes_max(),
         }
     }
 }
 
 impl Standing {
-    /// Takes in what happened.
+    /// At least the bytes that it takes in a record.
+    pub(super) fn bytes_max(&self) -> usize {
+        16 + self.reason.as_ref().map_or(0, |reason| reason.len().min(REASON_BYTES_MAX))
+    }
+
+    /// Takes in what happened. An end is an end: nothing that is written later undoes it.
     pub(super) fn change(&mut self, change: Change) {
+        if self.done {
+            return;
+        }
         match change {
             Change::Delivered | Change::Bounced | Change::Removed => {
                 *self = Self { done: true, ..Self::default() };
@@ -411,6 +368,10 @@ impl Standing {
                 self.held = false;
                 self.next = next;
             }
+            Change::Standing(Self { done: true, .. }) => {
+                *self = Self { done: true, ..Self::default() };
+            }
+            Change::Standing(standing) => *self = standing,
         }
     }
 }

@@ -56,8 +56,11 @@ impl Survey {
                 HeaderFound::Whole(header, begin) if header.segment == id && header.log == log => {
                     survey.segments.push(Found { id, header, begin, file_bytes, end: None });
                 }
-                HeaderFound::TooNew(found) => {
+                HeaderFound::Version(found) if found > VERSION => {
                     return Err(OpenError::TooNew { found, known: VERSION });
+                }
+                HeaderFound::Version(found) => {
+                    return Err(OpenError::TooOld { found, known: VERSION });
                 }
                 HeaderFound::Whole(..) | HeaderFound::Longer(_) | HeaderFound::None => {
                     let contents = read_contents(&file, file_bytes).await;

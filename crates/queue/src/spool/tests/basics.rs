@@ -211,26 +211,34 @@ async fn corrupt(reactor: &Reactor, path: &str, at: u32) {
     file.write(parts, begin, true).await.expect("writable");
 }
 
-#[test]
-fn a_spool_of_a_newer_version_is_left_alone() {
+/// What opening says when the first segment claims to be of format `version`.
+fn open_version(version: u8) -> OpenError {
     let (world, host) = world(13, Faults::none());
     let ((), process) = live(&world, &host, |reactor| async move {
         open(&reactor, 0).await.expect("a fresh spool");
     });
     process.kill();
-    live(&world, &host, |reactor| async move {
+    let (error, _) = live(&world, &host, |reactor| async move {
         let path = format!("{SPOOL}/log-00/segment-00000001");
         let how = OpenHow { write: true, ..OpenHow::default() };
         let file = reactor.open(Path::new(&path), how).await.expect("a segment");
         let slab = file.read(Slab::new(4096), 0, 4096).await.expect("readable");
         let mut bytes = slab.as_slice().to_vec();
-        bytes[8] += 1;
+        bytes[8] = version;
         let checksum = crc32c::crc32c(&bytes[..12]);
         bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
         file.write(vec![Part::Bytes(bytes)], 0, true).await.expect("writable");
-        let error = open(&reactor, 0).await.err().expect("too new");
-        assert!(matches!(error, OpenError::TooNew { found: 2, known: 1 }), "{error}");
+        open(&reactor, 0).await.err().expect("another version")
     });
+    error
+}
+
+#[test]
+fn a_spool_of_another_version_is_left_alone() {
+    let newer = open_version(3);
+    assert!(matches!(newer, OpenError::TooNew { found: 3, known: 2 }), "{newer}");
+    let older = open_version(1);
+    assert!(matches!(older, OpenError::TooOld { found: 1, known: 2 }), "{older}");
 }
 
 #[test]

@@ -9,7 +9,9 @@ use crate::spool::record::{Record, decode_message_of, encode_message, encode_out
 use crate::spool::scan::scan;
 use crate::spool::segments::{Segment, Segments};
 use crate::spool::{Change, HotBudget, Outcomes, Pin, SegmentId, Standing};
-use mail::{MessageId, UnixTime};
+use mail::{
+    BodyKind, MessageId, Notify, Protocol, RecipientRequest, Returned, StatusRequest, UnixTime,
+};
 use proptest::prelude::*;
 use reactor::sim::{Faults, World};
 
@@ -51,6 +53,8 @@ fn a_message_is_read_as_it_was_written() {
 
 #[test]
 fn outcomes_are_read_as_they_were_written() {
+    let reason = Some("450 busy".into());
+    let standing = Standing { held: true, attempts: 7, next: UnixTime(8), reason, done: false };
     let changes = [
         (0, Change::Delivered),
         (1, Change::Deferred { next: UnixTime(5), attempts: 2, reason: "busy".into() }),
@@ -58,6 +62,8 @@ fn outcomes_are_read_as_they_were_written() {
         (3, Change::Held),
         (4, Change::Released { next: UnixTime(6) }),
         (900, Change::Removed),
+        (5, Change::Standing(Standing { done: true, ..Standing::default() })),
+        (6, Change::Standing(standing)),
     ];
     let outcomes =
         Outcomes { id: MessageId::new(1, 2, 3), segment: SegmentId(4), changes: &changes };
@@ -68,7 +74,70 @@ fn outcomes_are_read_as_they_were_written() {
     let Ok(Record::Outcomes(read, None)) = Record::decode(&frame, &record) else {
         panic!("another record")
     };
-    assert_eq!((read.id, read.changes), (outcomes.id, changes.to_vec()));
+    assert_eq!((read.id, read.segment), (outcomes.id, outcomes.segment));
+    assert_eq!(read.changes, changes);
+    let bytes_max: usize = changes.iter().map(|(_, change)| 8 + change.bytes_max()).sum();
+    assert!(payload.len() <= 24 + bytes_max, "{} are over {bytes_max}", payload.len());
+}
+
+#[test]
+fn an_envelope_that_asks_for_everything_is_read_as_it_was_written() {
+    let clients = [None, Some("192.0.2.7:25"), Some("[2001:db8::1]:4000")];
+    for (number, client) in (0..).zip(clients) {
+        let mut envelope = envelope(3);
+        envelope.utf8 = number % 2 == 0;
+        envelope.body = if number == 1 { BodyKind::SevenBit } else { BodyKind::EightBitMime };
+        envelope.origin.client = client.map(|client| client.parse().expect("an address"));
+        envelope.origin.protocol = [Protocol::Smtp, Protocol::Esmtp, Protocol::Local][number];
+        envelope.origin.user = (number > 0).then(|| "grüße@example.org".into());
+        envelope.origin.secured = number == 0;
+        envelope.origin.trusted = number == 1;
+        let returned = [None, Some(Returned::Full), Some(Returned::Headers)][number];
+        let envelope_id = (number == 2).then(|| "QQ+2B314159".into());
+        let notify = Some(Notify { success: true, failure: number == 0, delay: number == 1 });
+        let original = Some("rfc822;Bob+40example.com".into());
+        let recipients = vec![
+            RecipientRequest::default(),
+            RecipientRequest { notify: Some(Notify::default()), original: None },
+            RecipientRequest { notify, original },
+        ];
+        envelope.request = Some(Box::new(StatusRequest { returned, envelope_id, recipients }));
+        let mut payload = Vec::new();
+        let new = message(MessageId::new(0, 1, 2), &envelope, b"Header: block\r\n", b"");
+        encode_message(&mut payload, &new, false);
+        assert!(FRAME + payload.len() <= new.record_bytes_max());
+        let read = decode_message_of(&framed(kind::MESSAGE, &payload)).expect("whole");
+        assert_eq!(read.envelope, envelope);
+    }
+}
+
+#[test]
+fn what_was_over_stays_over_whatever_is_said_later() {
+    let later = [
+        Change::Deferred { next: UnixTime(5), attempts: 2, reason: "busy".into() },
+        Change::Held,
+        Change::Released { next: UnixTime(6) },
+        Change::Standing(Standing { attempts: 3, ..Standing::default() }),
+    ];
+    for end in [Change::Delivered, Change::Bounced, Change::Removed] {
+        let mut standing = Standing { attempts: 1, held: true, ..Standing::default() };
+        standing.change(end);
+        for change in &later {
+            standing.change(change.clone());
+            assert_eq!(standing, Standing { done: true, ..Standing::default() });
+        }
+    }
+}
+
+#[test]
+fn a_standing_that_is_carried_along_replaces_what_went_before() {
+    let reason = Some("450 busy".into());
+    let carried = Standing { attempts: 9, next: UnixTime(7), reason, ..Standing::default() };
+    let mut standing = Standing { held: true, attempts: 1, ..Standing::default() };
+    standing.change(Change::Standing(carried.clone()));
+    assert_eq!(standing, carried);
+    standing.change(Change::Standing(Standing { done: true, held: true, ..carried }));
+    assert_eq!(standing, Standing { done: true, ..Standing::default() });
 }
 
 /// A batch of a message of each length, as it lies in a segment behind one header block.
