@@ -1,10 +1,21 @@
-//! Mailboxes and paths (RFC 5321 §4.1.2).
+//! Mailboxes and paths (RFC 5321 §4.1.2), with what RFC 6531 §3.3 adds to them.
 
+use idna::AsciiDenyList;
+use std::borrow::Cow;
 use std::fmt;
+
+/// RFC 5321 §4.5.3.1.1 has everybody take 64 bytes; what is in use as reverse-paths (addresses that
+/// carry another address within them) is longer.
+const LOCAL_PART_BYTES_MAX: usize = 255;
+
+/// RFC 5321 §4.5.3.1.2.
+const DOMAIN_BYTES_MAX: usize = 255;
 
 /// A domain or an address literal, lower-case, without a trailing dot.
 ///
-/// At most 255 bytes (RFC 5321 §4.5.3.1.2). A literal keeps its brackets: `[192.0.2.1]`.
+/// At most 255 bytes (RFC 5321 §4.5.3.1.2). A literal keeps its brackets: `[192.0.2.1]`. A name
+/// with other than ASCII letters is kept as its A-labels (`xn--…`): what DNS, rules and next hops
+/// are asked by, so that both ways to write a name are one name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Domain(Box<str>);
 
@@ -38,20 +49,26 @@ pub enum ForwardPath {
 pub enum AddressError {
     /// The grammar of RFC 5321 §4.1.2 has no such thing.
     Syntax,
-    /// A local-part over 64 bytes or a domain over 255 (RFC 5321 §4.5.3.1).
+    /// A local-part or a domain over 255 bytes (RFC 5321 §4.5.3.1).
     TooLong,
     /// No domain where one is needed.
     NoDomain,
 }
 
 impl Domain {
-    /// Reads a domain or address literal.
+    /// Reads a domain, in either form of an internationalised one, or an address literal.
     ///
     /// # Errors
     /// As [`AddressError`] says.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         let text = text.strip_suffix('.').unwrap_or(text);
-        if text.len() > 255 {
+        // A name has at most four bytes for each character of its A-labels.
+        if text.len() > 4 * DOMAIN_BYTES_MAX {
+            return Err(AddressError::TooLong);
+        }
+        let ascii = ascii_form(text)?;
+        let text = ascii.as_ref();
+        if text.len() > DOMAIN_BYTES_MAX {
             return Err(AddressError::TooLong);
         }
         let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
@@ -66,6 +83,15 @@ impl Domain {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// The A-labels of a name (RFC 5890 §2.3.2.1); ASCII stays as it is, whatever it is.
+fn ascii_form(text: &str) -> Result<Cow<'_, str>, AddressError> {
+    if text.is_ascii() {
+        return Ok(Cow::Borrowed(text));
+    }
+    idna::domain_to_ascii_cow(text.as_bytes(), AsciiDenyList::EMPTY)
+        .map_err(|_| AddressError::Syntax)
 }
 
 /// Letters, digits, hyphens inside, and underscores, which names in use have; 63 bytes at most.
@@ -89,14 +115,15 @@ fn is_address_literal(literal: &str) -> bool {
 }
 
 impl Mailbox {
-    /// Reads `local-part@domain`; the local-part may be quoted.
+    /// Reads `local-part@domain`; the local-part may be quoted, and have any letters (RFC 6531
+    /// §3.3).
     ///
     /// # Errors
     /// As [`AddressError`] says.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         let at = local_part_end(text)?;
         let (local_part, rest) = text.split_at(at);
-        if local_part.len() > 64 {
+        if local_part.len() > LOCAL_PART_BYTES_MAX {
             return Err(AddressError::TooLong);
         }
         let domain = rest.strip_prefix('@').ok_or(AddressError::NoDomain)?;
@@ -112,6 +139,11 @@ impl Mailbox {
     pub fn domain(&self) -> &Domain {
         &self.domain
     }
+
+    /// Whether it can be said without SMTPUTF8 (RFC 6531 §3.3): its domain always can.
+    pub fn is_ascii(&self) -> bool {
+        self.local_part.is_ascii()
+    }
 }
 
 /// Where the local-part ends: a dot-string or a quoted-string (RFC 5321 §4.1.2).
@@ -123,7 +155,7 @@ fn local_part_end(text: &str) -> Result<usize, AddressError> {
             match byte {
                 b'"' => return Ok(at + 1),
                 b'\\' if matches!(bytes.get(at + 1), Some(32..=126)) => at += 2,
-                32..=91 | 93..=126 => at += 1,
+                32..=91 | 93..=126 | 128.. => at += 1,
                 _ => return Err(AddressError::Syntax),
             }
         }
@@ -134,9 +166,9 @@ fn local_part_end(text: &str) -> Result<usize, AddressError> {
     if text[..end].split('.').all(atom) { Ok(end) } else { Err(AddressError::Syntax) }
 }
 
-/// RFC 5322 §3.2.3.
+/// RFC 5322 §3.2.3; RFC 6531 §3.3 adds everything beyond ASCII.
 fn is_atext(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte)
+    !byte.is_ascii() || byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte)
 }
 
 impl fmt::Display for Domain {
@@ -182,6 +214,14 @@ impl ReversePath {
         }
         Mailbox::parse(without_source_route(text)?).map(Self::Mailbox)
     }
+
+    /// Whether it can be said without SMTPUTF8.
+    pub fn is_ascii(&self) -> bool {
+        match self {
+            Self::Null => true,
+            Self::Mailbox(mailbox) => mailbox.is_ascii(),
+        }
+    }
 }
 
 impl ForwardPath {
@@ -201,6 +241,14 @@ impl ForwardPath {
         match self {
             Self::Postmaster => None,
             Self::Mailbox(mailbox) => Some(mailbox.domain()),
+        }
+    }
+
+    /// Whether it can be said without SMTPUTF8.
+    pub fn is_ascii(&self) -> bool {
+        match self {
+            Self::Postmaster => true,
+            Self::Mailbox(mailbox) => mailbox.is_ascii(),
         }
     }
 }
@@ -229,6 +277,8 @@ mod tests {
             "\"a b\\\"@c\"@example.org",
             "x@[192.0.2.1]",
             "x@[IPv6:2001:db8::1]",
+            "jürgen@example.org",
+            "\"jürgen schmidt\"@example.org",
         ] {
             assert_eq!(
                 Mailbox::parse(good).expect(good).to_string().to_lowercase(),
@@ -248,6 +298,13 @@ mod tests {
             "\"a@b",
             "a\r@b",
             "a@b\n",
+            "a@[IPv6:2001:db8::1%lo]",
+            "a@[2001:db8::1]",
+            "\"a\u{7f}\"@b",
+            "a@b_\u{ad}..c",
+            "a@\u{0}ü",
+            "a@ü b",
+            "a@ü@b",
         ] {
             assert!(Mailbox::parse(bad).is_err(), "{bad:?}");
         }
@@ -260,6 +317,29 @@ mod tests {
         let routed = ForwardPath::parse("@a.example,@b.example:user@c.example").expect("a route");
         assert_eq!(routed.to_string(), "user@c.example");
         assert_eq!(ForwardPath::parse("@a.example:"), Err(AddressError::Syntax));
+    }
+
+    #[test]
+    fn an_internationalised_domain_is_the_same_name_in_both_forms() {
+        let name = Domain::parse("Bücher.Example").expect("a name");
+        assert_eq!(name.as_str(), "xn--bcher-kva.example");
+        assert_eq!(Domain::parse("XN--bcher-kva.example."), Ok(name));
+        let mailbox = Mailbox::parse("a@bücher.example").expect("a mailbox");
+        assert!(mailbox.is_ascii(), "such a domain needs no SMTPUTF8");
+        assert!(!Mailbox::parse("ü@example.org").expect("a mailbox").is_ascii());
+    }
+
+    #[test]
+    fn the_longest_names_are_read_and_longer_ones_refused() {
+        let local = "x".repeat(LOCAL_PART_BYTES_MAX);
+        let label = "y".repeat(63);
+        let domain = format!("{label}.{label}.{label}.{}", "y".repeat(63));
+        assert_eq!(domain.len(), DOMAIN_BYTES_MAX);
+        assert!(Mailbox::parse(&format!("{local}@{domain}")).is_ok());
+        assert_eq!(Mailbox::parse(&format!("{local}x@b")), Err(AddressError::TooLong));
+        assert_eq!(Domain::parse(&format!("{domain}.y")), Err(AddressError::TooLong));
+        assert_eq!(Domain::parse(&"ü".repeat(20_000)), Err(AddressError::TooLong));
+        assert_eq!(Domain::parse(&"y".repeat(64)), Err(AddressError::Syntax));
     }
 
     #[test]

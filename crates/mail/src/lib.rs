@@ -29,4 +29,4 @@ pub use outcome::{Outcome, Reason};
 pub use question::{Question, Verdict};
 pub use reply::{EnhancedStatus, Reply};
 pub use time::UnixTime;
-pub use trace::received;
+pub use trace::{TlsFacts, Trace, received};

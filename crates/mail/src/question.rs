@@ -26,12 +26,22 @@ pub enum Question {
         /// The recipient as received.
         forward_path: ForwardPath,
     },
+    /// VRFY, of a client that may be answered: is there such a mailbox?
+    Verify {
+        /// What stood behind the verb.
+        text: Box<str>,
+    },
+    /// EXPN, likewise: who is on this list?
+    Expand {
+        /// What stood behind the verb.
+        text: Box<str>,
+    },
 }
 
 /// The answer to a [`Question`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Go on. `rule` names what allowed it, for the log and `explain`.
+    /// Go on; with VRFY and EXPN: say nothing that helps. `rule` names what allowed it, for the log and `explain`.
     Accept {
         /// The rule's name, such as `relay.networks`.
         rule: Box<str>,
@@ -42,5 +52,10 @@ pub enum Verdict {
         reply: Reply,
         /// The rule's name.
         rule: Box<str>,
+    },
+    /// To [`Question::Verify`] and [`Question::Expand`] only: answer with `reply`, which is 2yz.
+    Answer {
+        /// What the client is told: a mailbox, or a member of the list a line.
+        reply: Reply,
     },
 }

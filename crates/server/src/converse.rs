@@ -102,6 +102,8 @@ fn decide(shard: &Shard, guest: &Guest, question: &Question) -> Verdict {
             Question::Hello { .. } => ("hello", EventKind::SessionRefused),
             Question::Sender { .. } => ("mail", EventKind::MessageRefused),
             Question::Recipient { .. } => ("rcpt", EventKind::MessageRefused),
+            Question::Verify { .. } => ("vrfy", EventKind::SessionRefused),
+            Question::Expand { .. } => ("expn", EventKind::SessionRefused),
         };
         shard.count_refusal(stage, rule);
         if shard.journal().hears(kind) {
@@ -126,6 +128,9 @@ fn refusal(event: Event, guest: &Guest, question: &Question) -> Event {
         Question::Recipient { reverse_path, forward_path } => event
             .text(Field::From, format!("<{reverse_path}>"))
             .text(Field::To, format!("<{forward_path}>")),
+        Question::Verify { text } | Question::Expand { text } => {
+            event.text(Field::To, text.clone())
+        }
     }
 }
 
@@ -169,7 +174,9 @@ async fn commit(
     let now = UnixTime::from_epoch(shard.wall_clock());
     let Accepted { mut envelope, bytes, stuffed_lines } = accepted;
     envelope.origin.arrived = now;
-    let header = mail::received(&shard.smtp().hostname, &envelope, draft.id(), now);
+    let smtp = shard.smtp();
+    let trace = mail::Trace { hostname: &smtp.hostname, ..mail::Trace::default() };
+    let header = mail::received(&trace, &envelope, draft.id(), now);
     let recipients = envelope.recipients.len() as u64;
     let event = shard.journal().hears(EventKind::MessageAccepted).then(|| {
         guest

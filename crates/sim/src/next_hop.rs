@@ -184,7 +184,9 @@ fn decide(yard: &Yard, question: &Question) -> Verdict {
         Question::Connect
         | Question::Hello { .. }
         | Question::Sender { .. }
-        | Question::Recipient { .. } => Verdict::Accept { rule: "mood".into() },
+        | Question::Recipient { .. }
+        | Question::Verify { .. }
+        | Question::Expand { .. } => Verdict::Accept { rule: "mood".into() },
     }
 }
 

@@ -140,6 +140,10 @@ fn path_and_parameters<'a>(
     argument: &'a str,
     keyword: &str,
 ) -> Result<(&'a str, &'a str), Malformed> {
+    // SMTPUTF8 is not offered.
+    if !argument.is_ascii() {
+        return Err(Malformed::Argument);
+    }
     let head = argument.get(..keyword.len()).ok_or(Malformed::Argument)?;
     if !head.eq_ignore_ascii_case(keyword) {
         return Err(Malformed::Argument);

@@ -13,6 +13,7 @@ impl ServerSession {
             State::Deciding(pending) => match verdict {
                 Verdict::Accept { rule } => self.accept(pending, rule),
                 Verdict::Refuse { reply, rule: _ } => self.turn_down(pending, &reply),
+                Verdict::Answer { reply } => panic!("no answer to this question: {reply}"),
             },
             // The session was lost meanwhile.
             State::Parting { discard } => self.part(discard),

@@ -74,6 +74,8 @@ impl Receiver {
             Question::Hello { name } => name.to_string(),
             Question::Sender { reverse_path, .. } => format!("<{reverse_path}>"),
             Question::Recipient { forward_path, .. } => format!("<{forward_path}>"),
+            Question::Verify { text } => format!("vrfy:{text}"),
+            Question::Expand { text } => format!("expn:{text}"),
         };
         let rule = format!("rule of {what}").into();
         match self.refusals.iter().find(|(refused, _)| *refused == what) {
