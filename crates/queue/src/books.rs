@@ -4,12 +4,21 @@
 use crate::Retry;
 use crate::schedule::{MessageKey, Schedule};
 use crate::spool::{Standing, Stored};
+use crate::suspend::Register;
 use mail::{BodyKind, Envelope, ForwardPath, MessageId, Origin, Protocol, ReversePath, UnixTime};
+use reactor::Instant;
 use std::net::IpAddr;
+use std::time::Duration;
+
+/// Ids of a log are given out in order: what was accepted so much before its predecessor, by its
+/// own word, was accepted while the clock was wrong.
+const DATED_BEFORE: Duration = Duration::from_secs(60 * 60);
 
 /// The schedule, and what is kept beside it under the same keys.
 pub(crate) struct Books {
     pub(crate) schedule: Schedule,
+    /// Made when a destination is first suspended or resumed.
+    pub(crate) register: Option<Register>,
     kept: Vec<Option<Kept>>,
 }
 
@@ -37,7 +46,26 @@ pub(crate) struct Addressee {
 
 impl Books {
     pub(crate) fn new(retry: Retry) -> Self {
-        Self { schedule: Schedule::new(retry), kept: Vec::new() }
+        Self { schedule: Schedule::new(retry), register: None, kept: Vec::new() }
+    }
+
+    /// What was found in the spool is in, and the clocks run. Returns whether they are doubtful.
+    pub(crate) fn begin(&mut self, now: Instant, wall: UnixTime) -> bool {
+        let mut keys: Vec<MessageKey> = self.schedule.messages().collect();
+        keys.sort_by_key(|key| self.kept(*key).id);
+        let mut latest = (None, UnixTime(0));
+        for key in keys {
+            let (log, accepted) = (self.kept(key).id.log(), self.schedule.accepted(key));
+            if latest.0 != Some(log) {
+                latest = (Some(log), UnixTime(0));
+            }
+            if accepted.plus(DATED_BEFORE) < latest.1 {
+                self.schedule.redate(key, latest.1);
+            } else {
+                latest.1 = latest.1.max(accepted.min(wall));
+            }
+        }
+        self.schedule.begin(now, wall)
     }
 
     pub(crate) fn keep(&mut self, key: MessageKey, kept: Kept) {

@@ -5,6 +5,8 @@ use crate::spool::{Change, Stored};
 use crate::{LoadError, Loaded, Queue, Router};
 use mail::{MessageId, NextHop, UnixTime};
 use reactor::Instant;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Messages that are routed anew between two looks at other work.
 const REROUTED_AT_ONCE: usize = 1_000;
@@ -24,8 +26,10 @@ pub struct Ticket {
     pub attempt: u32,
     /// When the message got its 250.
     pub accepted: UnixTime,
-    /// When it is given up: an attempt must not begin its end of data later.
+    /// When it is given up, as of now; see [`Queue::gives_up_in`].
     pub expires: UnixTime,
+    /// When it was handed out.
+    taken: UnixTime,
     pub(crate) leg: LegKey,
     pub(crate) message: MessageKey,
 }
@@ -69,9 +73,28 @@ impl Queue {
             attempt,
             accepted: books.schedule.accepted(message),
             expires: books.schedule.expires(message),
+            taken: now,
             leg,
             message,
         })
+    }
+
+    /// How long an attempt may go on before its end of data; `None`: as long as it takes. An
+    /// attempt that began when the message's time was over already is its last, and is not ended.
+    pub fn gives_up_in(&self, ticket: &Ticket) -> Option<Duration> {
+        self.look_at_clocks();
+        if reactor::mutated("expiry-forgets-in-flight") {
+            return None;
+        }
+        let at = self.shared.books.borrow().schedule.gives_up_at(ticket.message)?;
+        (ticket.taken < at).then(|| at.since(self.unix_time()))
+    }
+
+    /// Notes why a destination cannot be reached, or that it can again: what waits for it and is
+    /// over need not be tried first.
+    pub fn note_trouble(&self, hop: &NextHop, trouble: Option<Arc<str>>) {
+        let now = self.unix_time();
+        self.shared.books.borrow_mut().schedule.set_trouble(hop, trouble, now);
     }
 
     /// The message of a ticket: envelope, size, and its bytes piece by piece.

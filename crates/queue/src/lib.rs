@@ -24,6 +24,7 @@ mod report;
 mod schedule;
 mod settle;
 mod spool;
+mod suspend;
 
 pub use accept::Admission;
 pub use body::{Body, Loaded};
@@ -36,4 +37,4 @@ pub use listing::{Listed, ListedRecipient, Shown, Summary, SummaryLine};
 pub use lock::Lock;
 pub use options::{Options, Retry, SpoolFree};
 pub use queue::{Queue, Router, Start};
-pub use schedule::State;
+pub use schedule::{Destinations, State, Suspended};

@@ -110,6 +110,7 @@ impl Queue {
             dsn_dropped: Cell::new(0),
         };
         let queue = Self { shared: Rc::new(shared) };
+        queue.recall_suspended().await?;
         queue.schedule_recovered(recovered);
         queue.keep_house();
         Ok(queue)

@@ -1,7 +1,7 @@
 //! Recording what became of recipients.
 
 use crate::books::Books;
-use crate::schedule::{MessageKey, Settled, Verdict};
+use crate::schedule::{Expired, GivenUp, MessageKey, Settled, Verdict, Why};
 use crate::spool::{Change, Commit, Finished, NewMessage, Outcomes};
 use crate::{Queue, Ticket};
 use mail::{Event, EventKind, FailedRecipient, Field, NextHop, Outcome, Reason, UnixTime};
@@ -9,8 +9,12 @@ use mail::{Event, EventKind, FailedRecipient, Field, NextHop, Outcome, Reason, U
 /// Random numbers are cut to this many bits to become a fraction.
 const CHANCE_BITS: u32 = 32;
 
-/// A record must fit into the smallest segment twice: this many reasons of [`REASON_BYTES_MAX`] do.
-const CHANGES_PER_RECORD: usize = 100;
+/// What an outcome takes beside its reason, at most.
+const CHANGE_BYTES: usize = 64;
+
+/// Outcomes of one record take no more than this, however many recipients a message has: a record
+/// must fit into the smallest segment twice.
+const RECORD_BYTES_MAX: usize = 64 << 10;
 
 /// What is kept of a reason for deferral: two lines of a reply at their longest.
 const REASON_BYTES_MAX: usize = 1024;
@@ -39,6 +43,7 @@ impl Queue {
         mut outcomes: Vec<(u32, Outcome)>,
         host: Option<Box<str>>,
     ) {
+        self.look_at_clocks();
         let now = self.unix_time();
         outcomes.sort_by_key(|(recipient, _)| *recipient);
         outcomes.dedup_by_key(|(recipient, _)| *recipient);
@@ -158,17 +163,18 @@ impl Queue {
 
     /// Gives up what has waited too long.
     pub(crate) fn expire(&self) {
+        self.look_at_clocks();
         let now = self.unix_time();
         loop {
             let mut books = self.shared.books.borrow_mut();
-            let Some((message, recipients)) = books.schedule.expire(now) else { return };
+            let Some(Expired { message, recipients }) = books.schedule.expire(now) else { return };
             let settled = Settled::default();
-            let (hop, host) = (None, None);
-            let attempt = Attempt { message, hop, number: 0, host, settled: &settled, now };
-            let failed = recipients.into_iter().map(|recipient| {
+            let failed = recipients.into_iter().map(|GivenUp { recipient, hop, why }| {
                 let last = books.kept(message).recipients[recipient as usize].reason.as_deref();
-                let last = last.unwrap_or("not tried in time").to_owned();
-                self.fail(&books, &attempt, recipient, Reason::Expired(last))
+                let words = last_words(last, &why);
+                let (hop, host) = (Some(hop), None);
+                let attempt = Attempt { message, hop, number: 0, host, settled: &settled, now };
+                self.fail(&books, &attempt, recipient, Reason::Expired(words))
             });
             let failed = failed.collect();
             drop(books);
@@ -197,7 +203,7 @@ impl Queue {
                 self.report(message, failed);
             }
         }
-        for changes in changes.chunks(CHANGES_PER_RECORD) {
+        for changes in groups(&changes) {
             drop(self.append(message, changes, None));
         }
     }
@@ -232,6 +238,17 @@ impl Queue {
     }
 }
 
+/// What is said of the end of a recipient that was given up while it waited.
+fn last_words(last: Option<&str>, why: &Why) -> String {
+    match (why, last) {
+        (Why::Suspended, None) => "its destination is suspended".to_owned(),
+        (Why::Suspended, Some(last)) => format!("{last} (now its destination is suspended)"),
+        (Why::Unreached(reason), None) => reason.to_string(),
+        (Why::Unreached(_) | Why::Tried, Some(last)) => last.to_owned(),
+        (Why::Tried, None) => "not tried in time".to_owned(),
+    }
+}
+
 /// A reason in words, cut where it is too long to be kept for each recipient.
 fn in_short(reason: &Reason) -> Box<str> {
     let mut words = reason.to_string();
@@ -244,6 +261,35 @@ fn verdict(outcome: &Outcome) -> Verdict {
         Outcome::Delivered { .. } | Outcome::Bounced { .. } => Verdict::Done,
         Outcome::Deferred { not_before, .. } => Verdict::Retry { not_before: *not_before },
     }
+}
+
+fn reason_of(change: &Change) -> Option<&str> {
+    match change {
+        Change::Deferred { reason, .. } => Some(reason),
+        Change::Standing(standing) => standing.reason.as_deref(),
+        Change::Delivered
+        | Change::Bounced
+        | Change::Held
+        | Change::Released { .. }
+        | Change::Removed => None,
+    }
+}
+
+/// Splits changes so that those of each group fit into a record.
+fn groups(changes: &[(u32, Change)]) -> impl Iterator<Item = &[(u32, Change)]> {
+    let mut rest = changes;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = rest.iter().take_while(|(_, change)| {
+            bytes += CHANGE_BYTES + reason_of(change).map_or(0, str::len);
+            bytes <= RECORD_BYTES_MAX
+        });
+        // One that is too long by itself is for the log to refuse; reasons are cut before.
+        let count = fits.count().max(1).min(rest.len());
+        let (group, others) = rest.split_at(count);
+        rest = others;
+        (!group.is_empty()).then_some(group)
+    })
 }
 
 /// Whether nothing follows for the recipient.

@@ -37,6 +37,11 @@ impl Ages {
         self.rows.iter().filter_map(|row| row.messages.first()).map(|first| first.0).min()
     }
 
+    /// When the youngest message was accepted.
+    pub(super) fn youngest(&self) -> Option<UnixTime> {
+        self.rows.iter().filter_map(|row| row.messages.last()).map(|last| last.0).max()
+    }
+
     /// The next message that was accepted at least `limit` before `now`, each once.
     pub(super) fn next_older(
         &mut self,

@@ -1,8 +1,10 @@
 //! Legs in the order of their due times: in two rows at each next hop, and the hops by their first.
 
+use super::Suspended;
 use mail::{NextHop, UnixTime};
 use slab::Slab;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 /// Which row of a hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +21,10 @@ struct Hop {
     rows: [BTreeSet<(UnixTime, u32)>; 2],
     /// Legs that go here, wherever they are; without one the hop is forgotten.
     legs: u32,
+    /// An operator wants it left alone: it has no head among the ready ones.
+    suspended: bool,
+    /// Why it was not reached when it was last tried, while that is so.
+    trouble: Option<Arc<str>>,
 }
 
 /// The rows of all next hops.
@@ -28,11 +34,17 @@ pub(super) struct Lanes {
     names: HashMap<NextHop, u32>,
     /// Hops by the due time of their first leg, by [`Row`].
     heads: [BTreeSet<(UnixTime, u32)>; 2],
+    suspended: Suspended,
 }
 
 impl Lanes {
     pub(super) fn new() -> Self {
-        Self { hops: Slab::new(), names: HashMap::new(), heads: Default::default() }
+        Self {
+            hops: Slab::new(),
+            names: HashMap::new(),
+            heads: Default::default(),
+            suspended: Suspended::default(),
+        }
     }
 
     /// The hop called `name`, perhaps new: [`attach`](Self::attach) a leg to it next.
@@ -40,7 +52,9 @@ impl Lanes {
         if let Some(hop) = self.names.get(name) {
             return *hop;
         }
-        let hop = Hop { name: name.clone(), rows: Default::default(), legs: 0 };
+        let suspended = self.suspended.covers(name);
+        let rows = Default::default();
+        let hop = Hop { name: name.clone(), rows, legs: 0, suspended, trouble: None };
         let hop = super::index(self.hops.insert(hop));
         self.names.insert(name.clone(), hop);
         hop
@@ -74,11 +88,12 @@ impl Lanes {
 
     /// Changes a row and keeps its head where it belongs.
     fn change(&mut self, row: Row, hop: u32, work: impl FnOnce(&mut BTreeSet<(UnixTime, u32)>)) {
-        let legs = &mut self.hops[hop as usize].rows[row as usize];
+        let one = &mut self.hops[hop as usize];
+        let legs = &mut one.rows[row as usize];
         let before = legs.first().map(|first| first.0);
         work(legs);
         let after = legs.first().map(|first| first.0);
-        if before == after {
+        if before == after || (one.suspended && row == Row::Ready) {
             return;
         }
         let heads = &mut self.heads[row as usize];
@@ -108,11 +123,61 @@ impl Lanes {
 
     /// The leg that is longest due at a hop.
     pub(super) fn first_ready(&self, name: &NextHop) -> Option<(UnixTime, u32)> {
-        let hop = self.names.get(name)?;
-        self.hops[*hop as usize].rows[Row::Ready as usize].first().copied()
+        let hop = &self.hops[*self.names.get(name)? as usize];
+        hop.rows[Row::Ready as usize].first().filter(|_| !hop.suspended).copied()
     }
 
-    /// Hops with legs in the ready row, the longest due first.
+    /// Which hops are suspended, those to come too.
+    pub(super) fn suspended(&self) -> &Suspended {
+        &self.suspended
+    }
+
+    /// Suspends these hops from now on and no others; returns those that were not before.
+    pub(super) fn set_suspended(&mut self, suspended: Suspended) -> Vec<u32> {
+        self.suspended = suspended;
+        let mut news = Vec::new();
+        for (hop, one) in &mut self.hops {
+            let before = std::mem::replace(&mut one.suspended, self.suspended.covers(&one.name));
+            if before == one.suspended {
+                continue;
+            }
+            let hop = super::index(hop);
+            let heads = &mut self.heads[Row::Ready as usize];
+            let head = one.rows[Row::Ready as usize].first().map(|first| (first.0, hop));
+            if one.suspended {
+                head.map(|head| heads.remove(&head));
+                news.push(hop);
+            } else {
+                heads.extend(head);
+            }
+        }
+        news
+    }
+
+    /// Notes why a hop cannot be reached, or that it can; the hop, if that is the news that it
+    /// cannot.
+    pub(super) fn set_trouble(&mut self, name: &NextHop, trouble: Option<Arc<str>>) -> Option<u32> {
+        let hop = *self.names.get(name)?;
+        let known = &mut self.hops[hop as usize].trouble;
+        let before = std::mem::replace(known, trouble);
+        (before.is_none() && known.is_some()).then_some(hop)
+    }
+
+    pub(super) fn is_suspended(&self, hop: u32) -> bool {
+        self.hops[hop as usize].suspended
+    }
+
+    /// Why a hop was not reached when it was last tried.
+    pub(super) fn trouble(&self, hop: u32) -> Option<&Arc<str>> {
+        self.hops[hop as usize].trouble.as_ref()
+    }
+
+    /// The legs that wait for a hop.
+    pub(super) fn legs_at(&self, hop: u32) -> impl Iterator<Item = u32> + '_ {
+        self.hops[hop as usize].rows.iter().flatten().map(|(_, leg)| *leg)
+    }
+
+    /// Hops with legs in the ready row that are not suspended, the longest due first.
     pub(super) fn ready_hops(&self) -> Vec<(NextHop, usize)> {
         let heads = self.heads[Row::Ready as usize].iter();
         heads

@@ -16,21 +16,28 @@
 //! Start reading at [`Schedule::insert`], then [`Schedule::take`] and [`Schedule::settle`].
 
 mod age;
+mod clocks;
+mod expire;
 mod lanes;
 mod operate;
 mod settle;
+mod suspended;
 #[cfg(test)]
 mod twin;
 
 use crate::Retry;
 use age::Ages;
+use clocks::Clocks;
 use lanes::{Lanes, Row};
 use mail::{NextHop, UnixTime};
 use slab::Slab;
 use std::collections::BTreeSet;
 
+pub(crate) use expire::{Expired, GivenUp, Why};
 pub(crate) use operate::View;
 pub(crate) use settle::{Settled, Verdict};
+pub(crate) use suspended::DecodeError;
+pub use suspended::{Destinations, Suspended};
 
 /// The state of a message or a recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,6 +96,8 @@ struct Message {
     held: bool,
     /// An operator removed it while some of its recipients were in flight.
     removed: bool,
+    /// It was accepted by this process, by the clock as it goes now.
+    dated_here: bool,
     /// The leg of each recipient, or [`DONE`].
     recipients: Box<[u32]>,
 }
@@ -122,6 +131,7 @@ pub(crate) struct Schedule {
     overdue: BTreeSet<u32>,
     /// Nothing is given up before this time.
     expiry_from: UnixTime,
+    clocks: Clocks,
     messages_by_state: Tally,
     recipients_by_state: Tally,
 }
@@ -136,6 +146,7 @@ impl Schedule {
             ages: Ages::new(),
             overdue: BTreeSet::new(),
             expiry_from: UnixTime(0),
+            clocks: Clocks::default(),
             messages_by_state: Tally::default(),
             recipients_by_state: Tally::default(),
         }
@@ -151,11 +162,17 @@ impl Schedule {
         now: UnixTime,
     ) -> MessageKey {
         let recipients = Box::default();
-        let message = Message { accepted, is_bounce, held, removed: false, recipients };
+        let dated_here = self.clocks.are_running();
+        let message = Message { accepted, is_bounce, held, removed: false, dated_here, recipients };
         let key = index(self.messages.insert(message));
         let mut made = Vec::new();
         let mut recipients = Vec::new();
-        for entry in entries {
+        // No back-off gives more: such a time was told by a clock that was wrong.
+        let latest = now.plus(self.retry.max.saturating_mul(2));
+        for mut entry in entries {
+            if let Some(entry) = &mut entry {
+                entry.due = entry.due.min(latest);
+            }
             recipients.push(entry.map_or(DONE, |entry| self.leg_for(key, entry, &mut made)));
         }
         self.messages[key as usize].recipients = recipients.into_boxed_slice();

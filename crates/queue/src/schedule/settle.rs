@@ -1,4 +1,4 @@
-//! What an attempt came to, and giving up.
+//! What an attempt came to.
 
 use super::{DONE, LegKey, MessageKey, Place, Schedule};
 use mail::UnixTime;
@@ -47,7 +47,8 @@ impl Schedule {
         self.count_out(key);
         let message = &self.messages[key as usize];
         let expires = self.expires_at(message);
-        let (removed, over) = (message.removed, self.is_over(expires, now));
+        // What an operator has held meanwhile stays.
+        let (removed, over) = (message.removed, !message.held && self.is_over(expires, now));
         let due = now.plus(self.retry.delay(attempts, chance));
         let mut settled = Settled { due, attempts, ..Settled::default() };
         for (recipient, verdict) in verdicts {
@@ -72,6 +73,9 @@ impl Schedule {
         }
         self.requeue(leg, &mut settled, now);
         self.count_in(key);
+        if reactor::mutated("settle-twice") {
+            self.count_in(key);
+        }
         settled
     }
 
@@ -121,54 +125,6 @@ impl Schedule {
         self.return_leg(leg, &mut removed, now);
         self.count_in(key);
         removed
-    }
-
-    /// A message whose time is over, and those of its waiting recipients that are given up; called
-    /// until it has none. What this process has not tried yet is tried first.
-    pub(crate) fn expire(&mut self, now: UnixTime) -> Option<(MessageKey, Vec<u32>)> {
-        if now < self.expiry_from {
-            return None;
-        }
-        while let Some(key) = self.next_overdue(now) {
-            let recipients = self.expirable(key);
-            if recipients.is_empty() {
-                continue;
-            }
-            self.count_out(key);
-            for recipient in &recipients {
-                self.finish(key, *recipient);
-            }
-            self.count_in(key);
-            return Some((MessageKey(key), recipients));
-        }
-        None
-    }
-
-    fn next_overdue(&mut self, now: UnixTime) -> Option<u32> {
-        let (limit, bounce_limit) = (self.retry.give_up, self.retry.give_up_bounces);
-        let again = self.overdue.pop_first();
-        let again = again.or_else(|| self.ages.next_older(false, limit, now));
-        again.or_else(|| self.ages.next_older(true, bounce_limit, now))
-    }
-
-    fn expirable(&self, key: u32) -> Vec<u32> {
-        let recipients = self.messages[key as usize].recipients.iter().zip(0..);
-        recipients
-            .filter(|(leg, _)| {
-                let leg = self.legs.get(**leg as usize);
-                leg.is_some_and(|leg| leg.tried && matches!(leg.place, Place::Waiting(_)))
-            })
-            .map(|(_, recipient)| recipient)
-            .collect()
-    }
-
-    fn is_over(&self, expires: UnixTime, now: UnixTime) -> bool {
-        now >= expires && now >= self.expiry_from
-    }
-
-    /// Nothing is given up before `until`: the wall clock has jumped.
-    pub(crate) fn suspend_expiry(&mut self, until: UnixTime) {
-        self.expiry_from = until;
     }
 
     /// Marks a recipient as done, and drops its leg with its last recipient.
