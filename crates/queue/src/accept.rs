@@ -71,9 +71,8 @@ impl Queue {
             accepted,
             standings: &[],
         };
-        let stored = self.own_log().append_message(&message).stored().await?;
-        self.insert(id, accepted, &envelope, &[], stored);
-        Ok(id)
+        let commit = self.own_log().append_message(&message);
+        self.land(commit, id, accepted, envelope).await
     }
 }
 

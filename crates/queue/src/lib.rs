@@ -15,6 +15,7 @@ mod draft;
 mod error;
 mod filter;
 mod housekeeping;
+mod land;
 mod listing;
 mod lock;
 mod operate;

@@ -81,7 +81,14 @@ impl Queue {
             accepted: now,
             standings: &[],
         };
-        let commit = self.append(message, &changes, Some(&report));
+        let commit = if reactor::mutated("dsn-in-own-record") {
+            drop(self.append(message, &changes, None));
+            let log = self.log_of(failed_id).clone();
+            log.drain().await;
+            log.append_message(&report)
+        } else {
+            self.append(message, &changes, Some(&report))
+        };
         // A failed log ends the process, and the next one tries the recipients again.
         let Ok(stored) = commit.stored().await else { return };
         self.shared.dsn_sent.set(self.shared.dsn_sent.get() + 1);

@@ -176,6 +176,69 @@ fn a_body_of_three_mebibytes_goes_in_chunks_and_comes_back_whole() {
 }
 
 #[test]
+fn a_message_whose_session_has_ended_during_its_commit_is_scheduled_all_the_same() {
+    machine().live(|life| async move {
+        let commit = {
+            let mut draft = life.queue.draft();
+            fill(&mut draft, &body(1, 4000)).await;
+            let envelope = envelope("a@example.org", &["b@example.net"]);
+            life.queue.commit(draft, envelope, HEADER.to_vec(), 0)
+        };
+        // Its future is polled once, so that the write is under way, and dropped.
+        let mut commit = Box::pin(commit);
+        let begun = std::future::poll_fn(|task| {
+            std::task::Poll::Ready(commit.as_mut().poll(task).is_pending())
+        });
+        assert!(begun.await, "there was nothing to wait for");
+        drop(commit);
+        let ticket = life.next().await;
+        assert_eq!(life.read(&ticket).await, whole(&body(1, 4000)));
+        life.settle(ticket, &delivered());
+        life.queue.drain().await;
+        assert_eq!(life.queue.counters().live_bytes, 0);
+    });
+}
+
+#[test]
+fn a_thousand_outcomes_with_long_reasons_are_recorded_and_reported_whole() {
+    let machine = machine();
+    let reply = || mail::Reply { code: 450, status: None, text: "x".repeat(2000).into() };
+    machine.live(move |life| async move {
+        let to: Vec<String> = (0..1000).map(|n| format!("user{n}@example.net")).collect();
+        let to: Vec<&str> = to.iter().map(String::as_str).collect();
+        life.accept("a@example.org", &to, &body(1, 60_000)).await;
+        let ticket = life.next().await;
+        assert_eq!(ticket.recipients.len(), 1000);
+        let reason = mail::Reason::Peer(reply());
+        let not_before = UnixTime(0);
+        life.settle(ticket, &mail::Outcome::Deferred { reason, not_before });
+        life.queue.drain().await;
+        assert_eq!(life.list()[0].recipients.len(), 1000);
+    });
+    machine.live(move |life| async move {
+        let [listed] = life.list().try_into().expect("the message");
+        assert!(listed.recipients.iter().all(|one| one.reason.is_some() && one.attempts == 1));
+        let ticket = life.next().await;
+        let reason = mail::Reason::Peer(mail::Reply { code: 550, ..reply() });
+        life.settle(ticket, &mail::Outcome::Bounced { reason });
+        life.queue.drain().await;
+        assert!(life.list().iter().all(|one| one.from.is_empty()), "reports alone are left");
+        assert_eq!(life.heard(EventKind::DsnSent), life.list().len());
+    });
+    machine.live(|life| async move {
+        let mut reported = 0;
+        let reports = life.list().len();
+        for _ in 0..reports {
+            let ticket = life.next().await;
+            let report = String::from_utf8(life.read(&ticket).await).expect("ASCII");
+            reported += report.matches("Final-Recipient: ").count();
+            life.settle(ticket, &delivered());
+        }
+        assert_eq!(reported, 1000, "each is reported once, in {reports} reports");
+    });
+}
+
+#[test]
 fn a_draft_that_is_dropped_leaves_nothing_behind() {
     let machine = machine();
     machine.live(|life| async move {
