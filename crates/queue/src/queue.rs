@@ -83,6 +83,8 @@ impl Queue {
             .filter(|number| *number != own && usize::from(*number) % start.shards == start.shard);
         let hot = HotBudget::new(start.options.hot_bytes);
         let logs = found.len().max(start.shards);
+        let (spool_free, message_bytes) = (start.options.spool_free, start.options.message_bytes);
+        let leave_bytes = spool_free.reserve(file_system.bytes, message_bytes);
         let mut opened = Vec::new();
         let mut recovered = Vec::new();
         for number in std::iter::once(own).chain(adopted) {
@@ -90,6 +92,7 @@ impl Queue {
             let journal = start.journal.clone();
             let (log, recovery) =
                 Log::recover(reactor, &directory, number, options, journal).await?;
+            log.leave_free(leave_bytes);
             opened.push(log);
             recovered.extend(recovery.messages);
         }

@@ -104,10 +104,15 @@ impl Log {
         MessageId::new(self.shared.number, self.shared.start, sequence)
     }
 
+    /// Makes messages leave `bytes` of the file system free, whatever the reserve is.
+    pub(crate) fn leave_free(&self, bytes: u64) {
+        self.shared.segments.leave_bytes.set(bytes);
+    }
+
     /// The longest record, in bytes: what envelope and header block of a message, or its outcomes
     /// and the DSN, may come to when each recipient counts for the longest path (320 bytes).
     pub(crate) fn record_bytes_max(&self) -> usize {
-        self.shared.plan.segment_bytes as usize / 2
+        (self.shared.plan.segment_bytes as usize / 8 * 3).min(RECORD_BYTES_MAX)
     }
 
     /// Appends a message to the batch under construction.
@@ -339,6 +344,9 @@ impl Shared {
         }
     }
 }
+
+/// No record is longer, however large the segments are: each is held in memory as a whole.
+const RECORD_BYTES_MAX: usize = 8 << 20;
 
 /// Bytes of a record beside its texts: frame, numbers and their counts, rounded up.
 const RECORD_FIXED: usize = FRAME + BATCH_HEADER + 256;

@@ -30,6 +30,7 @@ mod layout;
 mod log;
 mod plan;
 mod prepare;
+mod pool;
 mod record;
 mod recovery;
 mod scan;

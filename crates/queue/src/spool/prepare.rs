@@ -1,22 +1,34 @@
-//! Segments made ahead, and segments deleted.
+//! Segments made: filled with zeros, or out of a spare; durable before they are used.
 //!
 //! Creating, filling with zeros, the header, and the sync of file and directory are all over before
-//! the writer may use a segment. When none is ready, batches wait: that is the back-pressure.
+//! the writer may use a segment.
+//!
+//! # Spares
+//! On ground that was filled with zeros a dead segment is not deleted but becomes a *spare*,
+//! `spare-XXXXXXXX`, whose blocks are written again without touching the file system's own
+//! structures. Each step is durable before the next one begins:
+//! 1. the dead segment is renamed to a spare, and the directory synced. From here on the segment
+//!    has gone, and whoever waited for that may go too. A crash before: the rename is lost or not;
+//!    the segment is whole or gone, as with a deletion.
+//! 2. the new header, with another generation, is written over the spare's first blocks, and the
+//!    file synced. A crash: it is a spare, whatever lies in it. Nothing of a spare is ever read.
+//! 3. the spare is renamed to `segment-NEXT`, and the directory synced. A crash: the rename is
+//!    lost, and it is a spare; or it is a segment whose header is durable, and which holds nothing,
+//!    since no batch of an earlier generation verifies in it.
+//! 4. batches are written.
+//!
+//! A file is never renamed back: where step 3 fails, nobody knows which name is the durable one,
+//! and a header for another number under a name that came back would look like damage. It is
+//! removed.
 
 use super::SegmentId;
 use super::layout::{BLOCK, End, Generation, SegmentHeader};
-use super::log::Shared;
-use super::plan::Plan;
-use super::segments::Segment;
-use mail::{Event, EventKind, Field};
-use reactor::{File, Instant, OpenHow, Part, Reactor, Slab, SlabSlice};
+use super::plan::{FIRST_SEGMENT_BYTES, Plan};
+use reactor::{File, OpenHow, Part, Reactor, Slab, SlabSlice};
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
-
-/// How long a full disk is left alone.
-const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// A segment that can be written to.
 pub(super) struct Fresh {
@@ -37,9 +49,19 @@ pub(super) struct Wanted {
     pub(super) ends: Vec<End>,
 }
 
+/// Names a spare within its log: `spare-XXXXXXXX` in hexadecimal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SpareId(pub(super) u32);
+
 /// ENOSPC or EDQUOT.
 pub(super) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Whether it may be over in a moment: no room, or ENOMEM, ENFILE, EMFILE. Nothing is lost by
+/// trying again.
+pub(super) fn passes(error: &io::Error) -> bool {
+    is_full(error) || matches!(error.raw_os_error(), Some(12 | 23 | 24))
 }
 
 /// The path of a segment.
@@ -47,16 +69,41 @@ pub(super) fn path_of(directory: &Path, segment: SegmentId) -> PathBuf {
     directory.join(segment.to_string())
 }
 
-/// Makes a segment in `directory`, durably. A failed one leaves nothing behind that recovery would
-/// take for a segment; its number is not used again.
+/// The path of a spare.
+pub(super) fn path_of_spare(directory: &Path, spare: SpareId) -> PathBuf {
+    directory.join(spare.to_string())
+}
+
+/// Makes the first segment of a start: out of a spare when there is one, which takes two small
+/// writes and works on a full disk too, else a small one.
 pub(super) async fn make(
     reactor: &Reactor,
     directory: &Path,
     plan: &Plan,
     wanted: &Wanted,
 ) -> io::Result<Fresh> {
+    if plan.durable_writes {
+        for spare in spares(reactor, directory).await? {
+            if is_whole(reactor, directory, plan, spare).await? {
+                return renew(reactor, directory, plan, spare, wanted).await.map_err(Lost::error);
+            }
+        }
+    }
+    let bytes = FIRST_SEGMENT_BYTES.min(plan.segment_bytes);
+    make_anew(reactor, directory, plan, wanted, bytes).await
+}
+
+/// Makes a segment of `bytes` (with a header of one block) in `directory`, durably. A failed one
+/// leaves nothing behind that recovery would take for a segment; its number is not used again.
+pub(super) async fn make_anew(
+    reactor: &Reactor,
+    directory: &Path,
+    plan: &Plan,
+    wanted: &Wanted,
+    bytes: u32,
+) -> io::Result<Fresh> {
     let path = path_of(directory, wanted.segment);
-    let made = fill(reactor, directory, &path, plan, wanted).await;
+    let made = fill(reactor, directory, &path, plan, wanted, bytes).await;
     if made.is_err() {
         // On a full disk it is in the way; if this fails too, the next start removes it.
         drop(reactor.remove(&path).await);
@@ -70,127 +117,153 @@ async fn fill(
     path: &Path,
     plan: &Plan,
     wanted: &Wanted,
+    bytes: u32,
 ) -> io::Result<Fresh> {
     let how = OpenHow { write: true, create: true, exclusive: true, direct: plan.direct };
     let file = reactor.open(path, how).await?;
-    let header = SegmentHeader {
+    let header = header(reactor, wanted);
+    let end = bytes - BLOCK as u32 + header.bytes() as u32;
+    if plan.durable_writes {
+        file.zero_fill(0, u64::from(end)).await?;
+    }
+    // The header comes last: who finds one finds a finished segment.
+    write_header(&file, &header, plan).await?;
+    reactor.sync_directory(directory).await?;
+    Ok(fresh(&header, file, end))
+}
+
+fn header(reactor: &Reactor, wanted: &Wanted) -> SegmentHeader {
+    SegmentHeader {
         generation: Generation(reactor.entropy()),
         log: wanted.log,
         start: wanted.start,
         segment: wanted.segment,
         ends: wanted.ends.clone(),
-    };
-    let begin = header.bytes() as u32;
-    let end = plan.segment_bytes - BLOCK as u32 + begin;
-    if plan.durable_writes {
-        file.zero_fill(0, u64::from(end)).await?;
     }
-    // The header comes last: who finds one finds a finished segment.
+}
+
+async fn write_header(file: &File, header: &SegmentHeader, plan: &Plan) -> io::Result<()> {
     let mut slab = Slab::new(header.bytes());
     slab.append(&header.encode());
     let parts = vec![Part::Slice(SlabSlice::new(Rc::new(slab), 0..header.bytes()))];
     file.write(parts, 0, plan.durable_writes).await?;
-    file.sync().await?;
-    reactor.sync_directory(directory).await?;
-    Ok(Fresh { id: wanted.segment, generation: header.generation, file: Rc::new(file), begin, end })
+    file.sync().await
 }
 
-impl Shared {
-    /// The preparer's task: keeps one segment ready.
-    pub(super) async fn prepare_on(self: Rc<Self>) {
-        loop {
-            let wanted = {
-                let writer = self.writer.borrow();
-                !writer.failed && writer.ready.is_none()
-            };
-            if !wanted {
-                self.prepare.wait(Instant::NEVER).await;
-                continue;
-            }
-            if self.writer.borrow().full {
-                self.reactor.sleep(self.reactor.now() + TRY_AGAIN).await;
-            }
-            self.prepare_one().await;
-        }
-    }
+fn fresh(header: &SegmentHeader, file: File, end: u32) -> Fresh {
+    let begin = header.bytes() as u32;
+    let SegmentHeader { segment: id, generation, .. } = *header;
+    Fresh { id, generation, file: Rc::new(file), begin, end }
+}
 
-    async fn prepare_one(&self) {
-        let ends = std::mem::take(&mut self.writer.borrow_mut().ends);
-        let wanted = Wanted {
-            log: self.number,
-            start: self.start,
-            segment: SegmentId(self.next_segment.replace(self.next_segment.get() + 1)),
-            ends,
-        };
-        match make(&self.reactor, &self.directory, &self.plan, &wanted).await {
-            Ok(fresh) => self.adopt(fresh, wanted.ends),
-            Err(error) => {
-                self.writer.borrow_mut().ends.extend(wanted.ends);
-                self.not_made(&error);
-            }
-        }
-        self.write.notify_one();
-    }
+/// Why a spare did not become a segment.
+pub(super) enum Lost {
+    /// It is a spare as before.
+    Not(io::Error),
+    /// It has gone.
+    Gone(io::Error),
+}
 
-    fn adopt(&self, fresh: Fresh, ends: Vec<End>) {
-        let needs = ends.iter().map(|end| end.segment).collect();
-        let segment = Segment::new(fresh.generation, u64::from(fresh.end));
-        self.segments.insert(fresh.id, segment.writing(Rc::clone(&fresh.file), needs));
-        let mut writer = self.writer.borrow_mut();
-        // A retreat in the meantime has left ends that this header does not have.
-        if writer.ends.is_empty() {
-            writer.full = false;
-            writer.ready = Some(fresh);
-            if let Some(left) = writer.left.take() {
-                self.segments.close(left);
-            }
-        } else {
-            writer.ends.extend(ends);
-            self.segments.close(fresh.id);
-        }
+impl Lost {
+    fn error(self) -> io::Error {
+        let (Self::Not(error) | Self::Gone(error)) = self;
+        error
     }
+}
 
-    fn not_made(&self, error: &io::Error) {
-        // ENFILE, EMFILE and ENOMEM pass, as a full disk may; nothing is lost by trying again.
-        let passes = matches!(error.raw_os_error(), Some(12 | 23 | 24));
-        if !passes && !is_full(error) {
-            self.poison(EventKind::SpoolFailed, error);
-            return;
-        }
-        let before = std::mem::replace(&mut self.writer.borrow_mut().full, true);
-        if !before {
-            self.say_full();
-        }
+/// Makes a segment out of a spare, durably.
+pub(super) async fn renew(
+    reactor: &Reactor,
+    directory: &Path,
+    plan: &Plan,
+    spare: SpareId,
+    wanted: &Wanted,
+) -> Result<Fresh, Lost> {
+    let (from, to) = (path_of_spare(directory, spare), path_of(directory, wanted.segment));
+    let header = header(reactor, wanted);
+    let file = head(reactor, &from, plan, &header).await.map_err(Lost::Not)?;
+    let named = match reactor.rename(&from, &to).await {
+        Ok(()) => reactor.sync_directory(directory).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = named {
+        drop(reactor.remove(&from).await);
+        drop(reactor.remove(&to).await);
+        return Err(Lost::Gone(error));
     }
+    Ok(fresh(&header, file, plan.segment_bytes))
+}
 
-    /// The sweeper's task: deletes dead segments. A removal is durable before the segments that
-    /// waited for it are looked at.
-    pub(super) async fn sweep_on(self: Rc<Self>) {
-        loop {
-            let dead = self.segments.take_dead();
-            if dead.is_empty() {
-                self.segments.sweep.wait(Instant::NEVER).await;
-                continue;
-            }
-            match self.delete(&dead).await {
-                Ok(()) => self.segments.gone(&dead),
-                Err(error) => self.journal.record(
-                    Event::new(EventKind::SpoolWarned)
-                        .text(Field::File, self.directory.display().to_string())
-                        .text(Field::Reason, format!("a dead segment stays: {error}"))
-                        .fixed(Field::Remedy, "it is removed at the next start"),
-                ),
-            }
-        }
+/// Writes the header of a segment over the first blocks of the spare at `path`.
+async fn head(
+    reactor: &Reactor,
+    path: &Path,
+    plan: &Plan,
+    header: &SegmentHeader,
+) -> io::Result<File> {
+    let how = OpenHow { write: true, direct: plan.direct, ..OpenHow::default() };
+    let file = reactor.open(path, how).await?;
+    write_header(&file, header, plan).await?;
+    Ok(file)
+}
+
+/// Makes a spare, durably; a failed one leaves nothing behind.
+pub(super) async fn make_spare(
+    reactor: &Reactor,
+    directory: &Path,
+    plan: &Plan,
+    spare: SpareId,
+) -> io::Result<()> {
+    let path = path_of_spare(directory, spare);
+    let made = fill_spare(reactor, directory, &path, plan).await;
+    if made.is_err() {
+        drop(reactor.remove(&path).await);
     }
+    made
+}
 
-    async fn delete(&self, dead: &[SegmentId]) -> io::Result<()> {
-        for id in dead {
-            match self.reactor.remove(&path_of(&self.directory, *id)).await {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                Ok(()) | Err(_) => {}
-            }
-        }
-        self.reactor.sync_directory(&self.directory).await
+async fn fill_spare(
+    reactor: &Reactor,
+    directory: &Path,
+    path: &Path,
+    plan: &Plan,
+) -> io::Result<()> {
+    let how = OpenHow { write: true, create: true, exclusive: true, direct: plan.direct };
+    let file = reactor.open(path, how).await?;
+    file.zero_fill(0, u64::from(plan.segment_bytes)).await?;
+    reactor.sync_directory(directory).await
+}
+
+/// The spares in a directory, in order.
+pub(super) async fn spares(reactor: &Reactor, directory: &Path) -> io::Result<Vec<SpareId>> {
+    let names = reactor.read_directory(directory).await?;
+    Ok(names.iter().filter_map(|name| SpareId::parse(name)).collect())
+}
+
+/// Whether a spare has the length that the plan wants; one whose zeros were never finished has not.
+pub(super) async fn is_whole(
+    reactor: &Reactor,
+    directory: &Path,
+    plan: &Plan,
+    spare: SpareId,
+) -> io::Result<bool> {
+    let how = OpenHow { direct: plan.direct, ..OpenHow::default() };
+    let file = reactor.open(&path_of_spare(directory, spare), how).await?;
+    Ok(file.length().await? == u64::from(plan.segment_bytes))
+}
+
+impl SpareId {
+    /// `spare-0000002a` is 42.
+    fn parse(name: &str) -> Option<Self> {
+        let digits = name.strip_prefix("spare-").filter(|digits| digits.len() == 8)?;
+        let number = u32::from_str_radix(digits, 16).ok()?;
+        // Only the name that we would give it.
+        Some(Self(number)).filter(|id| id.to_string() == name)
+    }
+}
+
+impl fmt::Display for SpareId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "spare-{:08x}", self.0)
     }
 }

@@ -6,8 +6,9 @@
 
 use super::SegmentId;
 use super::layout::Generation;
+use super::pool::Spares;
 use reactor::{File, Reactor, Signal};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
@@ -38,6 +39,10 @@ pub(super) struct Segment {
 pub(super) struct Segments {
     all: RefCell<BTreeMap<SegmentId, Segment>>,
     open: RefCell<VecDeque<SegmentId>>,
+    /// Free bytes of the file system that messages leave alone.
+    pub(super) leave_bytes: Cell<u64>,
+    /// Files for segments to come.
+    pub(super) spares: RefCell<Spares>,
     /// Wakes the sweeper.
     pub(super) sweep: Signal,
 }
@@ -88,6 +93,8 @@ impl Segments {
         Rc::new(Self {
             all: RefCell::new(BTreeMap::new()),
             open: RefCell::new(VecDeque::new()),
+            leave_bytes: Cell::new(0),
+            spares: RefCell::default(),
             sweep: Signal::new(reactor),
         })
     }

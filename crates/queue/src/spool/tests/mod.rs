@@ -3,4 +3,5 @@
 mod basics;
 mod crashes;
 mod records;
+mod space;
 mod support;
