@@ -167,7 +167,7 @@ impl Queue {
         }
         let logs: Vec<Log> = self.shared.logs.clone();
         for log in logs {
-            log.drain().await;
+            log.close().await;
         }
     }
 }

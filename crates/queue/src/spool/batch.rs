@@ -5,7 +5,7 @@
 //! [`Batch::build`]; a batch that could not be written is built again for another place.
 
 use super::fate::{Fate, Place, Placed, PlacedRecord, Region};
-use super::layout::{BATCH_HEADER, BLOCK, BatchHeader, FRAME, Frame, Generation};
+use super::layout::{BATCH_HEADER, BLOCK, BatchHeader, Directory, FRAME, Frame, Generation};
 use super::record::{encode_message, encode_outcomes, kind};
 use super::stored::{HotBudget, HotShare, Pin};
 use super::{Chunk, NewMessage, Outcomes, SegmentId, Stored};
@@ -31,6 +31,8 @@ struct Entry {
     at: usize,
     /// Where its body begins in the batch's bodies.
     body: usize,
+    /// Bytes of the header block that it ends with.
+    header_bytes: usize,
     /// Bytes of header block and body of the message in it.
     size: u64,
     /// Refused for want of room: it is not in the batch any more.
@@ -105,6 +107,11 @@ impl Batch {
         self.records.len() + self.body_bytes
     }
 
+    /// The most that it adds to the directory of its segment.
+    pub(super) fn listed_bytes_max(&self) -> usize {
+        self.records.len()
+    }
+
     /// The most that it can take on disk.
     pub(super) fn bytes_max(&self) -> usize {
         BATCH_HEADER + self.records.len().next_multiple_of(BLOCK) + self.body_bytes + 2 * BLOCK
@@ -116,14 +123,14 @@ impl Batch {
         encode_message(&mut self.records, message, false);
         self.messages += 1;
         self.take_chunks(message.chunks);
-        self.end(at, kind::MESSAGE, message.body, message.size())
+        self.end(at, kind::MESSAGE, message.body, (message.header.len(), message.size()))
     }
 
     /// Adds a part of a body; gives its index.
     pub(super) fn add_chunk(&mut self, id: MessageId, bytes: &[u8]) -> usize {
         let at = self.begin();
         self.records.extend_from_slice(&id.to_bits().to_le_bytes());
-        self.end(at, kind::CHUNK, bytes, 0)
+        self.end(at, kind::CHUNK, bytes, (0, 0))
     }
 
     /// Adds outcomes, with the DSN that reports them; gives the record's index.
@@ -138,11 +145,12 @@ impl Batch {
         if self.tombstones.last() != Some(&outcomes.segment) {
             self.tombstones.push(outcomes.segment);
         }
-        let Some(dsn) = dsn else { return self.end(at, kind::OUTCOMES, &[], 0) };
+        let Some(dsn) = dsn else { return self.end(at, kind::OUTCOMES, &[], (0, 0)) };
         encode_message(&mut self.records, dsn, true);
         self.messages += 1;
         self.take_chunks(dsn.chunks);
-        self.end(at, kind::OUTCOMES_WITH_DSN, &[], dsn.size())
+        let header_bytes = dsn.header.len() + dsn.body.len();
+        self.end(at, kind::OUTCOMES_WITH_DSN, &[], (header_bytes, dsn.size()))
     }
 
     fn take_chunks(&mut self, chunks: &[Chunk]) {
@@ -158,7 +166,8 @@ impl Batch {
         at
     }
 
-    fn end(&mut self, at: usize, kind: u8, body: &[u8], size: u64) -> usize {
+    /// Ends a record. Of the message in it: the bytes of its header block, and all of its bytes.
+    fn end(&mut self, at: usize, kind: u8, body: &[u8], sizes: (usize, u64)) -> usize {
         let bytes =
             |length: usize| u32::try_from(length).expect("the log has looked at the length");
         let frame = Frame {
@@ -169,7 +178,8 @@ impl Batch {
         };
         let begin = self.body_bytes;
         self.append_body(body);
-        self.entries.push(Entry { frame, at, body: begin, size, refused: false });
+        let (header_bytes, size) = sizes;
+        self.entries.push(Entry { frame, at, body: begin, header_bytes, size, refused: false });
         self.entries.len() - 1
     }
 
@@ -319,6 +329,15 @@ impl Batch {
             seal: false,
         };
         header.write(generation, place.offset, head.as_mut_slice());
+    }
+
+    /// Lists the records of the batch, which was built for `offset`.
+    pub(super) fn list(&self, offset: u32, directory: &mut Directory) {
+        for entry in self.entries.iter().filter(|entry| !entry.refused) {
+            let payload = entry.at + FRAME..entry.at + entry.frame.bytes();
+            let at = offset + (BATCH_HEADER + entry.at) as u32;
+            directory.add(&entry.frame, at, &self.records[payload], entry.header_bytes);
+        }
     }
 
     fn body_checksum(&self, generation: Generation, range: Range<usize>) -> u32 {

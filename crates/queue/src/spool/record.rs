@@ -110,6 +110,8 @@ pub(super) mod kind {
     pub(crate) const OUTCOMES: u8 = 3;
     /// Outcomes and the DSN that reports them.
     pub(crate) const OUTCOMES_WITH_DSN: u8 = 4;
+    /// All records of a segment, in its seal.
+    pub(crate) const DIRECTORY: u8 = 5;
 }
 
 /// A reason is cut at this many bytes: eight reply lines at their longest (RFC 5321 §4.5.3.1.5).
@@ -149,9 +151,14 @@ pub(super) enum Record {
 impl Record {
     /// Reads the record at the beginning of `bytes`, which `frame` was read from and verified.
     pub(super) fn decode(frame: &Frame, bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut decoder = Decoder::new(bytes.get(..frame.bytes()).ok_or(Malformed)?);
-        decoder.raw(FRAME)?;
-        let record = match frame.kind {
+        let record = bytes.get(FRAME..frame.bytes()).ok_or(Malformed)?;
+        Self::decode_payload(frame.kind, record)
+    }
+
+    /// Reads the record of this kind with this payload.
+    pub(super) fn decode_payload(kind: u8, payload: &[u8]) -> Result<Self, Malformed> {
+        let mut decoder = Decoder::new(payload);
+        let record = match kind {
             kind::MESSAGE => Self::Message(decode_message(&mut decoder)?),
             kind::CHUNK => {
                 decode_id(&mut decoder)?;
@@ -162,6 +169,7 @@ impl Record {
                 let outcomes = decode_outcomes(&mut decoder)?;
                 Self::Outcomes(outcomes, Some(decode_message(&mut decoder)?))
             }
+            // A directory is read as such (`directory.rs`).
             _ => return Err(Malformed),
         };
         decoder.end()?;
@@ -239,7 +247,7 @@ fn decode_message(decoder: &mut Decoder<'_>) -> Result<MessageRecord, Malformed>
         standings.push(decode_standing(decoder)?);
     }
     let length = decoder.count(1)?;
-    let begin = decoder.position();
+    let begin = FRAME + decoder.position();
     decoder.raw(length)?;
     let header = begin..begin + length;
     Ok(MessageRecord { id, accepted, stuffed_lines, size, envelope, chunks, standings, header })

@@ -8,7 +8,7 @@ use super::log::{Log, Shared, Totals};
 use super::plan::{Options, Plan};
 use super::prepare::{self, Fresh, Wanted, path_of};
 use super::record::Standing;
-use super::scan::{Scanned, scan};
+use super::scan::{Scan, scan};
 use super::segments::{Segment, Segments};
 use super::stored::Stored;
 use super::survey::{Contents, Found, Survey, gives_first_block, open, read_contents};
@@ -180,10 +180,10 @@ impl<'a> Reader<'a> {
                 self.note_damage(found.id, offset, "the disk does not give this block");
             }
             let limit = found.end.map_or(bytes.len(), |end| end.offset as usize);
-            let batches = scan(&bytes, found.header.generation, found.begin, limit);
+            let scanned = scan(&bytes, found.header.generation, found.begin, limit);
             let settled = found.end.is_some() || found.header.start != last_start;
             let tail = if settled { None } else { Some(&mut tail) };
-            self.walk(found, &bytes, &batches, tail);
+            self.walk(found, &bytes, &scanned, tail);
         }
         Ok(())
     }
@@ -231,8 +231,8 @@ impl<'a> Reader<'a> {
             open_ended.filter(|found| found.end.is_none() && found.header.start == last_start);
         for found in open_ended {
             let bytes = self.read(found).await?.bytes;
-            let batches = scan(&bytes, found.header.generation, found.begin, bytes.len());
-            if horizon.take_in(&batches) {
+            let scanned = scan(&bytes, found.header.generation, found.begin, bytes.len());
+            if horizon.take_in(&scanned) {
                 break;
             }
         }
@@ -244,14 +244,14 @@ impl<'a> Reader<'a> {
         &mut self,
         found: &Found,
         bytes: &[u8],
-        batches: &[Scanned],
+        scanned: &Scan,
         mut tail: Option<&mut Tail>,
     ) {
         let mut at = found.begin as u32;
-        let mut sealed = false;
+        let sealed = scanned.seal.is_some_and(|seal| seal.whole);
         let mut sequence = 0;
         self.hulls.insert(found.id);
-        for batch in batches {
+        for batch in &scanned.batches {
             if let Some(tail) = &mut tail
                 && !tail.keeps(batch)
             {
@@ -269,7 +269,6 @@ impl<'a> Reader<'a> {
                 self.note_damage(found.id, offset, "a record is not understood");
             }
             at = batch.end();
-            sealed = batch.header.seal;
             sequence = batch.header.sequence;
         }
         if let Some(end) = found.end.filter(|end| end.offset > u64::from(at)) {

@@ -1,6 +1,6 @@
 //! Finds the batches in the bytes of a segment. Pure.
 
-use super::layout::{BATCH_HEADER, BLOCK, BatchHeader, Frame, Generation};
+use super::layout::{BATCH_HEADER, BLOCK, BatchHeader, Frame, Generation, Seal};
 
 /// A batch whose header verifies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,15 +26,29 @@ impl Scanned {
     }
 }
 
+/// What lies in a segment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Scan {
+    /// Its batches, in order.
+    pub(super) batches: Vec<Scanned>,
+    /// Its seal.
+    pub(super) seal: Option<ScannedSeal>,
+}
+
+/// A seal whose header verifies. It was written when all batches before it were durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ScannedSeal {
+    /// Where it begins, in bytes from the start of the segment.
+    pub(super) offset: u32,
+    pub(super) header: BatchHeader,
+    /// Whether all of it verifies.
+    pub(super) whole: bool,
+}
+
 /// All batches of `generation` in `bytes`, a segment from its beginning, between the block
 /// boundaries `begin` and `limit`. What is no header is skipped block by block; a seal ends it.
-pub(super) fn scan(
-    bytes: &[u8],
-    generation: Generation,
-    begin: usize,
-    limit: usize,
-) -> Vec<Scanned> {
-    let mut found = Vec::new();
+pub(super) fn scan(bytes: &[u8], generation: Generation, begin: usize, limit: usize) -> Scan {
+    let mut found = Scan::default();
     let limit = limit.min(bytes.len());
     let mut at = begin;
     while at + BLOCK <= limit {
@@ -43,12 +57,14 @@ pub(super) fn scan(
             at += BLOCK;
             continue;
         };
-        let batch = look_into(bytes, generation, at, header);
-        at = batch.end() as usize;
-        found.push(batch);
+        let end = at + header.bytes as usize;
         if header.seal {
+            let whole = Seal::read(generation, at as u32, &bytes[at..end]).is_some();
+            found.seal = Some(ScannedSeal { offset: at as u32, header, whole });
             break;
         }
+        found.batches.push(look_into(bytes, generation, at, header));
+        at = end;
     }
     found
 }

@@ -5,7 +5,7 @@
 //! to there a batch that does not verify is damage, behind it is the torn tail, which nobody was
 //! promised and which ends the log.
 
-use super::scan::Scanned;
+use super::scan::{Scan, Scanned};
 
 /// Walks the batches of the last start, in the order of segments and offsets.
 #[derive(Debug)]
@@ -38,24 +38,21 @@ impl Tail {
     }
 }
 
-/// Finds the `durable_through` of the highest sequence, given the segments of the last start from
-/// the newest backwards. It is the highest, since neither ever falls.
+/// Finds the highest `durable_through`, given the segments of the last start from the newest
+/// backwards. A seal counts as well: it is written when all batches of its segment are durable.
 #[derive(Debug, Default)]
 pub(super) struct Horizon {
-    highest: u64,
     durable_through: u64,
 }
 
 impl Horizon {
     /// Takes in one segment; `true` when all batches of older ones are certain.
-    pub(super) fn take_in(&mut self, batches: &[Scanned]) -> bool {
-        for batch in batches {
-            if batch.header.sequence > self.highest {
-                self.highest = batch.header.sequence;
-                self.durable_through = batch.header.durable_through;
-            }
+    pub(super) fn take_in(&mut self, scan: &Scan) -> bool {
+        let headers = scan.batches.iter().map(|batch| batch.header);
+        for header in headers.chain(scan.seal.map(|seal| seal.header)) {
+            self.durable_through = self.durable_through.max(header.durable_through);
         }
-        batches.iter().any(|batch| batch.header.sequence <= self.durable_through)
+        scan.batches.iter().any(|batch| batch.header.sequence <= self.durable_through)
     }
 
     pub(super) fn durable_through(&self) -> u64 {
@@ -67,6 +64,7 @@ impl Horizon {
 mod tests {
     use super::*;
     use crate::spool::layout::BatchHeader;
+    use crate::spool::scan::ScannedSeal;
 
     fn batch(sequence: u64, durable_through: u64, whole: bool) -> Scanned {
         let header = BatchHeader {
@@ -79,6 +77,10 @@ mod tests {
         };
         let damage = if whole { vec![] } else { vec![1] };
         Scanned { offset: 0, header, records: vec![], damage }
+    }
+
+    fn segment(batches: &[Scanned]) -> Scan {
+        Scan { batches: batches.to_vec(), seal: None }
     }
 
     fn kept(durable_through: u64, batches: &[(u64, bool)]) -> Vec<u64> {
@@ -102,8 +104,17 @@ mod tests {
     #[test]
     fn the_horizon_is_the_newest_headers_word() {
         let mut horizon = Horizon::default();
-        assert!(!horizon.take_in(&[batch(8, 6, true), batch(9, 7, true)]));
-        assert!(horizon.take_in(&[batch(6, 4, true), batch(7, 5, true)]));
+        assert!(!horizon.take_in(&segment(&[batch(8, 6, true), batch(9, 7, true)])));
+        assert!(horizon.take_in(&segment(&[batch(6, 4, true), batch(7, 5, true)])));
         assert_eq!(horizon.durable_through(), 7);
+    }
+
+    #[test]
+    fn what_a_seal_follows_is_certain() {
+        let header = BatchHeader { seal: true, ..batch(7, 8, true).header };
+        let seal = Some(ScannedSeal { offset: 0, header, whole: false });
+        let mut horizon = Horizon::default();
+        assert!(horizon.take_in(&Scan { seal, ..segment(&[batch(7, 5, true)]) }));
+        assert_eq!(horizon.durable_through(), 8);
     }
 }

@@ -2,12 +2,15 @@
 //!
 //! One task looks at the batches whenever something has happened, and starts writes; each write is
 //! a task of its own, which hands its result to [`Shared::landed`]. Nothing here waits but these.
+//!
+//! A segment that is full is left at once. Its seal is written when every batch in it is durable:
+//! it is no part of the sequence, and no reply waits for it.
 
 use super::SegmentId;
 use super::batch::{BATCH_BYTES_MAX, Batch};
 use super::fate::{Fate, Place};
-use super::layout::{BLOCK, BatchHeader, End, Generation};
-use super::log::{Sample, Shared};
+use super::layout::{Directory, End, Generation};
+use super::log::{Log, Sample, Shared};
 use super::plan::{QUIET_WAIT, RIPE_BYTES};
 use super::prepare::{Fresh, is_full};
 use super::stored::Pin;
@@ -23,7 +26,7 @@ use std::time::Duration;
 /// Samples kept until somebody takes them.
 const SAMPLES_MAX: usize = 4096;
 
-/// The segment that is being written.
+/// The segment that is being written, or was until it was full.
 pub(super) struct Current {
     pub(super) id: SegmentId,
     pub(super) generation: Generation,
@@ -31,6 +34,12 @@ pub(super) struct Current {
     /// Where the next batch goes.
     at: u32,
     end: u32,
+    /// What is in it.
+    directory: Directory,
+    /// Its last batch; zero: none yet.
+    sequence: u64,
+    /// Its seal is being written.
+    sealing: bool,
 }
 
 /// One write that has not been answered.
@@ -41,8 +50,7 @@ struct Flight {
     offset: u32,
     began: Instant,
     landed: bool,
-    /// `None`: a seal.
-    batch: Option<Batch>,
+    batch: Batch,
     /// Keeps the segment.
     _pin: Pin,
 }
@@ -54,6 +62,8 @@ pub(super) struct Writer {
     closed: VecDeque<Batch>,
     flights: VecDeque<Flight>,
     current: Option<Current>,
+    /// Full, and without a seal on the disk so far.
+    leaving: Vec<Current>,
     /// Prepared ahead.
     pub(super) ready: Option<Fresh>,
     next_sequence: u64,
@@ -78,7 +88,7 @@ pub(super) struct Writer {
 /// What can be done now.
 enum Next {
     Nothing,
-    Seal,
+    Leave,
     Roll,
     Write,
 }
@@ -90,6 +100,7 @@ impl Writer {
             closed: VecDeque::new(),
             flights: VecDeque::new(),
             current: None,
+            leaving: Vec::new(),
             ready: None,
             next_sequence: 1,
             durable_through: 0,
@@ -109,12 +120,22 @@ impl Writer {
 
     fn enter(&mut self, fresh: Fresh) {
         let Fresh { id, generation, file, begin, end } = fresh;
-        self.current = Some(Current { id, generation, file, at: begin, end });
+        self.current = Some(Current {
+            id,
+            generation,
+            file,
+            at: begin,
+            end,
+            directory: Directory::default(),
+            sequence: 0,
+            sealing: false,
+        });
     }
 
     /// Whether nothing is left to write.
     pub(super) fn is_idle(&self) -> bool {
-        self.failed || (self.open.is_empty() && self.closed.is_empty() && self.flights.is_empty())
+        let batches = !self.open.is_empty() || !self.closed.is_empty() || !self.flights.is_empty();
+        self.failed || !batches && self.leaving.is_empty()
     }
 
     /// Since when the oldest write is in flight.
@@ -151,14 +172,18 @@ impl Writer {
         if self.closed.is_empty() && !self.open_is_ripe(now) {
             return Next::Nothing;
         }
-        let bytes = self.closed.front().unwrap_or(&self.open).bytes_max();
+        let batch = self.closed.front().unwrap_or(&self.open);
         let Some(current) = &self.current else { return Next::Roll };
-        // A block is kept for the seal.
-        if (current.end - current.at) as usize >= bytes + BLOCK {
+        if current.has_room(batch) {
             return Next::Write;
         }
-        // Without a segment to go to, the seal waits: there may be room for smaller batches.
-        if self.ready.is_some() { Next::Seal } else { Next::Roll }
+        // Without a segment to go to, this one is not left: there may be room for smaller batches.
+        if self.ready.is_some() { Next::Leave } else { Next::Roll }
+    }
+
+    /// Goes on elsewhere; the seal comes when all that was written here is durable.
+    fn leave(&mut self) {
+        self.leaving.extend(self.current.take());
     }
 
     fn close_open(&mut self, fate: Rc<Fate>) -> Batch {
@@ -168,11 +193,41 @@ impl Writer {
     }
 }
 
+impl Log {
+    /// Waits until everything is durable, and seals the segment that is written to, so that the
+    /// next start need not look into it. The log can still be used: it goes on in another one.
+    pub(crate) async fn close(&self) {
+        self.drain().await;
+        self.shared.leave_written();
+        self.drain().await;
+    }
+}
+
+impl Current {
+    /// Whether the batch fits, and the seal behind it that lists its records too.
+    fn has_room(&self, batch: &Batch) -> bool {
+        let seal = self.directory.seal_bytes(batch.listed_bytes_max());
+        (self.end - self.at) as usize >= batch.bytes_max() + seal
+    }
+
+    /// Where it ends, if there is no seal to say so.
+    fn end(&self) -> End {
+        End {
+            segment: self.id,
+            generation: self.generation,
+            offset: u64::from(self.at),
+            sequence: self.sequence,
+        }
+    }
+}
+
 impl Shared {
     /// The batch that a record of about `bytes` goes into.
     pub(super) fn open_batch(&self, bytes: usize) -> RefMut<'_, Batch> {
+        // A batch whose records are all listed again by the seal must fit a small segment too.
+        let bytes_max = BATCH_BYTES_MAX.min(self.plan.segment_bytes as usize / 8 * 3);
         let mut writer = self.writer.borrow_mut();
-        if !writer.open.is_empty() && writer.open.len() + bytes > BATCH_BYTES_MAX {
+        if !writer.open.is_empty() && writer.open.len() + bytes > bytes_max {
             let closed = writer.close_open(Fate::new(&self.reactor));
             writer.closed.push_back(closed);
         }
@@ -208,7 +263,7 @@ impl Shared {
             let next = self.writer.borrow().next(now, self.plan.in_flight_max);
             match next {
                 Next::Write => self.start(),
-                Next::Seal => self.seal(),
+                Next::Leave => self.leave(),
                 Next::Roll if self.roll() => {}
                 Next::Roll | Next::Nothing => return self.look_again(),
             }
@@ -269,6 +324,8 @@ impl Shared {
             pin: pin.clone(),
         };
         let built = batch.build(place, &self.hot, &mut writer.spare);
+        batch.list(current.at, &mut current.directory);
+        current.sequence = sequence;
         let flight = Flight {
             sequence,
             segment: current.id,
@@ -276,7 +333,7 @@ impl Shared {
             offset: current.at,
             began: self.reactor.now(),
             landed: false,
-            batch: Some(batch),
+            batch,
             _pin: pin,
         };
         let (file, offset) = (Rc::clone(&current.file), u64::from(current.at));
@@ -285,50 +342,84 @@ impl Shared {
         self.write_parts(file, built.parts, offset, sequence);
     }
 
-    /// Writes the block that says that nothing follows, and leaves the segment.
+    fn leave(self: &Rc<Self>) {
+        self.writer.borrow_mut().leave();
+        self.seal();
+    }
+
+    /// Leaves the segment that is written to, if there is something in it and another to go to.
+    fn leave_written(self: &Rc<Self>) {
+        let writer = self.writer.borrow();
+        let written = writer.current.as_ref().is_some_and(|one| one.sequence > 0);
+        let leaves = written && writer.ready.is_some() && !writer.failed;
+        drop(writer);
+        if leaves {
+            self.leave();
+        }
+    }
+
+    /// Starts to write the seals of all segments whose last batch is durable.
     fn seal(self: &Rc<Self>) {
         let mut writer = self.writer.borrow_mut();
         let writer = &mut *writer;
-        let Some(current) = writer.current.take() else { return };
-        let sequence = writer.next_sequence;
-        writer.next_sequence += 1;
-        let header = BatchHeader {
-            sequence,
-            durable_through: writer.durable_through,
-            bytes: BLOCK as u32,
-            record_bytes: 0,
-            records: 0,
-            seal: true,
-        };
-        let mut block = Slab::new(BLOCK);
-        block.append(&[0; BLOCK]);
-        header.write(current.generation, current.at, block.as_mut_slice());
-        let parts = vec![Part::Slice(SlabSlice::new(Rc::new(block), 0..BLOCK))];
-        writer.flights.push_back(Flight {
-            sequence,
-            segment: current.id,
-            generation: current.generation,
-            offset: current.at,
-            began: self.reactor.now(),
-            landed: false,
-            batch: None,
-            _pin: Pin::new(&self.segments, current.id),
+        if writer.failed {
+            return;
+        }
+        let durable_through = writer.durable_through;
+        let ripe = |one: &&mut Current| !one.sealing && one.sequence <= durable_through;
+        for leaving in writer.leaving.iter_mut().filter(ripe) {
+            leaving.sealing = true;
+            self.write_seal(leaving, durable_through);
+        }
+    }
+
+    fn write_seal(self: &Rc<Self>, leaving: &Current, durable_through: u64) {
+        // On ground that is there already the seal lies at its end, where a start looks for it.
+        let bytes = leaving.directory.seal_bytes(0);
+        let in_place = self.plan.durable_writes;
+        let offset = if in_place { leaving.end - bytes as u32 } else { leaving.at };
+        let sequence = leaving.sequence;
+        let slab = leaving.directory.seal(leaving.generation, offset, sequence, durable_through);
+        let parts = vec![Part::Slice(SlabSlice::new(Rc::new(slab), 0..bytes))];
+        let (shared, file, id) = (Rc::clone(self), Rc::clone(&leaving.file), leaving.id);
+        self.reactor.spawn(async move {
+            let result = shared.write_durably(&file, parts, u64::from(offset)).await;
+            drop(file);
+            shared.sealed(id, result);
         });
-        self.segments.close(current.id);
-        self.write_parts(current.file, parts, u64::from(current.at), sequence);
+    }
+
+    /// Takes in the end of the write of a seal.
+    fn sealed(&self, id: SegmentId, result: io::Result<()>) {
+        match result {
+            Err(error) if !is_full(&error) => self.poison(EventKind::SpoolFailed, &error),
+            // Where there is no room for a seal, a header to come says where the segment ends.
+            Ok(()) | Err(_) => {
+                let mut writer = self.writer.borrow_mut();
+                let at = writer.leaving.iter().position(|one| one.id == id);
+                let left = at.map(|at| writer.leaving.remove(at));
+                if result.is_err() {
+                    writer.ends.extend(left.map(|left| left.end()));
+                }
+            }
+        }
+        self.segments.close(id);
+        self.settle_idle();
     }
 
     fn write_parts(self: &Rc<Self>, file: Rc<File>, parts: Vec<Part>, offset: u64, sequence: u64) {
         let shared = Rc::clone(self);
         self.reactor.spawn(async move {
-            let durable = shared.plan.durable_writes;
-            let mut result = file.write(parts, offset, durable).await;
-            if result.is_ok() && !durable {
-                result = file.sync().await;
-            }
+            let result = shared.write_durably(&file, parts, offset).await;
             drop(file);
             shared.landed(sequence, result);
         });
+    }
+
+    async fn write_durably(&self, file: &File, parts: Vec<Part>, offset: u64) -> io::Result<()> {
+        let durable = self.plan.durable_writes;
+        file.write(parts, offset, durable).await?;
+        if durable { Ok(()) } else { file.sync().await }
     }
 
     /// Takes in the end of a write.
@@ -343,6 +434,7 @@ impl Shared {
             self.retreat(&mut writer);
         }
         drop(writer);
+        self.seal();
         self.write.notify_one();
         self.settle_idle();
     }
@@ -380,8 +472,7 @@ impl Shared {
     }
 
     fn completed(&self, flight: Flight, now: Instant) {
-        let Some(batch) = flight.batch else { return };
-        let segment = flight.segment;
+        let Flight { segment, batch, .. } = flight;
         let mut totals = self.totals.get();
         batch.fate.each_record(|record| {
             totals.live_bytes += record.size;
@@ -438,10 +529,16 @@ impl Shared {
                     sequence: flight.sequence - 1,
                 });
             }
-            again.extend(flight.batch);
+            again.push_back(flight.batch);
         }
         again.append(&mut writer.closed);
         writer.closed = again;
+        // Segments that were left with such a flight in them end so, without a seal.
+        let (leaving, cut): (Vec<Current>, Vec<Current>) = std::mem::take(&mut writer.leaving)
+            .into_iter()
+            .partition(|one| one.sequence <= writer.durable_through);
+        writer.leaving = leaving;
+        cut.iter().for_each(|one| self.segments.close(one.id));
         // It stays until another one has this start's count in its header: ids depend on it.
         let left = writer.current.take().map(|current| current.id).or(writer.left);
         // The segment that was prepared does not know these ends; without it there is more room.
@@ -479,7 +576,7 @@ impl Shared {
                 .text(Field::Reason, error.to_string())
                 .fixed(Field::Remedy, "look at the kernel's log, replace the disk, start again"),
         );
-        let in_flight = flights.into_iter().filter_map(|flight| flight.batch);
+        let in_flight = flights.into_iter().map(|flight| flight.batch);
         for batch in in_flight.chain(closed).chain([open]) {
             batch.fate.decide(Err(CommitError::Failed));
         }

@@ -171,7 +171,7 @@ fn segment_with(lengths: &[usize]) -> Vec<u8> {
 fn a_batch_is_found_whole_small_or_large() {
     for lengths in [&[10][..], &[16_384], &[16_385], &[90_000, 0, 70_000, 1], &[5; 40]] {
         let bytes = segment_with(lengths);
-        let found = scan(&bytes, GENERATION, BLOCK, bytes.len());
+        let found = scan(&bytes, GENERATION, BLOCK, bytes.len()).batches;
         assert_eq!(found.len(), 1, "{lengths:?}");
         assert!(found[0].is_whole(), "{lengths:?}");
         for (index, (offset, frame)) in found[0].records.iter().enumerate() {
@@ -193,14 +193,14 @@ fn a_lone_small_message_takes_one_block() {
 fn every_flipped_byte_of_a_batch_is_noticed_but_in_its_padding() {
     let bytes = segment_with(&[300, 20]);
     let used = {
-        let batch = &scan(&bytes, GENERATION, BLOCK, bytes.len())[0];
+        let batch = &scan(&bytes, GENERATION, BLOCK, bytes.len()).batches[0];
         let (_, last) = batch.records[1];
         (last.body_at + last.body_bytes) as usize
     };
     for at in BLOCK..used {
         let mut flipped = bytes.clone();
         flipped[at] ^= 0x10;
-        let found = scan(&flipped, GENERATION, BLOCK, flipped.len());
+        let found = scan(&flipped, GENERATION, BLOCK, flipped.len()).batches;
         assert!(found.is_empty() || !found[0].is_whole(), "byte {at}");
     }
 }
