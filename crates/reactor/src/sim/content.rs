@@ -7,6 +7,7 @@
 use super::chance::Chance;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// Bytes of a page.
@@ -25,6 +26,8 @@ pub(super) struct Content {
     dirty: BTreeSet<u64>,
     length: u64,
     durable_length: u64,
+    /// A sync has failed: `visible` and `durable` may differ where nothing is dirty.
+    lies: bool,
 }
 
 /// What a loss of power leaves of dirty sectors.
@@ -32,6 +35,9 @@ pub(super) struct Content {
 enum Fate {
     Lost,
     Kept,
+    /// Each page is lost or kept, whichever was written first.
+    Mixed,
+    /// Each sector is.
     Torn,
 }
 
@@ -129,6 +135,7 @@ impl Content {
 
     /// A sync has failed: what was dirty counts as clean, and will be lost.
     pub(super) fn fail_sync(&mut self) {
+        self.lies |= !self.dirty.is_empty();
         self.dirty.clear();
     }
 
@@ -142,9 +149,13 @@ impl Content {
 
     /// Power goes: dirty sectors survive or not, in any mixture, and so does the length.
     pub(super) fn lose_power(&mut self, chance: &mut Chance) {
-        let fate = match chance.below(3) {
+        if self.dirty.is_empty() && !self.lies && self.length == self.durable_length {
+            return;
+        }
+        let fate = match chance.below(4) {
             0 => Fate::Lost,
             1 => Fate::Kept,
+            2 => Fate::Mixed,
             _ => Fate::Torn,
         };
         for number in std::mem::take(&mut self.dirty) {
@@ -154,13 +165,13 @@ impl Content {
         let keep = match fate {
             Fate::Lost => false,
             Fate::Kept => true,
-            Fate::Torn => chance.hits(0.5),
+            Fate::Mixed | Fate::Torn => chance.hits(0.5),
         };
         if keep {
             self.durable_length = self.length;
         }
         self.visible = self.durable.clone();
-        self.dirty.clear();
+        self.lies = false;
         self.length = self.durable_length;
         self.cut_beyond_length();
     }
@@ -168,10 +179,12 @@ impl Content {
     fn decide(&mut self, number: u64, fate: Fate, chance: &mut Chance) {
         let new = self.visible.get(&number).cloned().unwrap_or_else(blank);
         let mut page = self.durable.get(&number).cloned().unwrap_or_else(blank);
+        let keep_all = chance.hits(0.5);
         for sector in 0..PAGE as usize / SECTOR {
             let keep = match fate {
                 Fate::Lost => false,
                 Fate::Kept => true,
+                Fate::Mixed => keep_all,
                 Fate::Torn => chance.hits(0.5),
             };
             let range = sector * SECTOR..(sector + 1) * SECTOR;
@@ -180,6 +193,31 @@ impl Content {
             }
         }
         self.durable.insert(number, page);
+    }
+
+    /// The parts of `range` that were written and are durable, a page at most each.
+    pub(super) fn durable_ranges(&self, range: &Range<u64>) -> impl Iterator<Item = Range<u64>> {
+        let end = range.end.min(self.length).min(self.durable_length);
+        let start = range.start.min(end);
+        let pages = self.durable.range(start / PAGE..end.div_ceil(PAGE));
+        let clean = pages.filter(|(number, _)| !self.dirty.contains(number));
+        let cut = move |number: u64| start.max(number * PAGE)..end.min((number + 1) * PAGE);
+        clean.map(move |(number, _)| cut(*number)).filter(|place| !place.is_empty())
+    }
+
+    /// Flips bits of a durable byte.
+    pub(super) fn flip(&mut self, offset: u64, mask: u8) {
+        let (number, within) = (offset / PAGE, (offset % PAGE) as usize);
+        for pages in [&mut self.visible, &mut self.durable] {
+            if let Some(page) = pages.get_mut(&number) {
+                Rc::make_mut(page)[within] ^= mask;
+            }
+        }
+    }
+
+    /// Everything is gone.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
     }
 
     /// Bytes that survived beyond the length that did are out of reach.
@@ -233,6 +271,39 @@ mod tests {
             content.lose_power(&mut Chance::new(seed));
             assert_eq!(content.read(0, 4096), [b'b'; 4096]);
         }
+    }
+
+    #[test]
+    fn unsynced_pages_may_survive_in_any_order() {
+        let mut seen = BTreeSet::new();
+        for seed in 0..200 {
+            let mut content = Content::default();
+            content.write(0, &[b'a'; 8192]);
+            content.sync();
+            content.write(0, &[b'1'; 4096]);
+            content.write(4096, &[b'2'; 4096]);
+            content.lose_power(&mut Chance::new(seed));
+            let [first, second] = [0, 4096].map(|at| content.read(at, 4096));
+            if first.iter().all(|byte| *byte == first[0]) {
+                seen.insert((first[0], second[0]));
+            }
+        }
+        assert!(seen.contains(&(b'a', b'2')), "the later one alone: {seen:?}");
+        assert!(seen.contains(&(b'1', b'a')));
+    }
+
+    #[test]
+    fn a_flip_is_seen_and_lasts_and_strikes_durable_bytes_only() {
+        let mut content = overwritten();
+        content.write(4096, b"new");
+        assert_eq!(content.durable_ranges(&(0..u64::MAX)).count(), 0, "all is dirty");
+        content.sync();
+        let places: Vec<_> = content.durable_ranges(&(100..u64::MAX)).collect();
+        assert_eq!(places, [100..4096, 4096..4099]);
+        content.flip(4097, 1);
+        assert_eq!(content.read(4096, 3), b"ndw");
+        content.lose_power(&mut Chance::new(1));
+        assert_eq!(content.read(4096, 3), b"ndw");
     }
 
     #[test]

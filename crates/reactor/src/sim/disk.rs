@@ -1,11 +1,15 @@
 //! A disk: names, bytes, locks, room. No time passes here.
 
+use super::ailment::{Ailments, Call};
 use super::chance::Chance;
 use super::content::Content;
 use super::names::{Entry, FileId, Names};
+use super::rot::Misdirected;
 use super::state::OpenId;
 use crate::file::{FileSystem, FileSystemKind, OpenHow};
+use crate::time::Instant;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// An errno.
@@ -34,6 +38,14 @@ pub(super) struct Disk {
     pub(super) foreign: u64,
     /// Whether it fails from now on.
     pub(super) broken: bool,
+    /// Bytes that its user may have.
+    pub(super) quota: u64,
+    /// What is wrong with it by order.
+    pub(super) ailments: Ailments,
+    /// It is not there, and paths give this.
+    pub(super) vanished: Option<Errno>,
+    /// Writes that have landed elsewhere.
+    pub(super) misdirected: Vec<Misdirected>,
     /// Bytes of a block: what direct I/O must be aligned to.
     pub(super) block: u64,
 }
@@ -48,14 +60,83 @@ impl Disk {
             capacity: 1 << 30,
             foreign: 0,
             broken: false,
+            quota: u64::MAX,
+            ailments: Ailments::default(),
+            vanished: None,
+            misdirected: Vec::new(),
             block: 512,
         }
     }
 
     /// Bytes that may still be allocated.
     pub(super) fn free(&self) -> u64 {
-        let used: u64 = self.files.values().map(|file| file.content.length()).sum();
-        self.capacity.saturating_sub(used + self.foreign)
+        self.capacity.saturating_sub(self.used() + self.foreign)
+    }
+
+    fn used(&self) -> u64 {
+        self.files.values().map(|file| file.content.length()).sum()
+    }
+
+    /// Why so many more bytes do not fit, if they do not. statfs knows nothing of quotas.
+    pub(super) fn lacks_room(&self, grows: u64) -> Option<Errno> {
+        if grows > self.free() {
+            return Some(libc::ENOSPC);
+        }
+        (grows > self.quota.saturating_sub(self.used())).then_some(libc::EDQUOT)
+    }
+
+    /// Why a call on a path fails now, if it does.
+    pub(super) fn refuses_path(&mut self, now: Instant, call: Call, path: &Path) -> Option<Errno> {
+        let sick = if self.broken { Some(libc::EIO) } else { self.vanished };
+        if sick.is_some() || self.ailments.is_empty() {
+            return sick;
+        }
+        self.ailments.strike(now, call, Some(path), &(0..u64::MAX))
+    }
+
+    /// Why a call on some bytes of an open file fails now, if it does.
+    pub(super) fn refuses_file(
+        &mut self,
+        now: Instant,
+        call: Call,
+        file: FileId,
+        bytes: Range<u64>,
+    ) -> Option<Errno> {
+        if self.broken || self.vanished.is_some() {
+            return Some(libc::EIO);
+        }
+        if self.ailments.is_empty() {
+            return None;
+        }
+        let path = self.path_of(file);
+        self.ailments.strike(now, call, path.as_deref(), &bytes)
+    }
+
+    /// The name of a file, if it has one.
+    pub(super) fn path_of(&self, file: FileId) -> Option<PathBuf> {
+        let found = self.names.files().find(|(_, named)| *named == file);
+        found.map(|(path, _)| path.clone())
+    }
+
+    /// The file of this name.
+    pub(super) fn at(&mut self, path: &Path) -> Option<&mut FileState> {
+        match self.names.get(&absolute(path))? {
+            Entry::File(id) => self.files.get_mut(&id),
+            Entry::Directory => None,
+        }
+    }
+
+    /// It goes away under everybody: what was open is good for nothing, locks are gone.
+    pub(super) fn vanish(&mut self, answer: Errno) {
+        self.vanished = Some(answer);
+        self.files.values_mut().for_each(|file| file.lock = None);
+    }
+
+    /// It comes back, as after a loss of power.
+    pub(super) fn come_back(&mut self, chance: &mut Chance) {
+        if self.vanished.take().is_some() {
+            self.lose_power(chance);
+        }
     }
 
     pub(super) fn file_system(&self) -> FileSystem {
@@ -76,6 +157,7 @@ impl Disk {
             Some(Entry::File(id)) => id,
             Some(Entry::Directory) => return Err(libc::EISDIR),
             None if !how.create || !self.names.has_parent(path) => return Err(libc::ENOENT),
+            None if self.free() == 0 => return Err(libc::ENOSPC),
             None => {
                 let id = FileId(self.next);
                 self.next += 1;
@@ -161,8 +243,13 @@ impl Disk {
         Ok(())
     }
 
-    /// Power goes: un-synced bytes and names are lost, kept or torn. Nothing is open any more.
+    /// Power goes: un-synced bytes and names are lost, kept or torn. Nothing that is open is of
+    /// any use any more.
     pub(super) fn lose_power(&mut self, chance: &mut Chance) {
+        if self.kind == FileSystemKind::Memory {
+            self.names = Names::new();
+            self.files.values_mut().for_each(|file| file.content.forget());
+        }
         self.names.lose_power(chance);
         for file in self.files.values_mut() {
             file.content.lose_power(chance);

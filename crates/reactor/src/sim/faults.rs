@@ -1,36 +1,85 @@
 //! What goes wrong in a world, as one table.
 //!
-//! | fault | what the world does | field |
-//! |---|---|---|
-//! | delay | bytes take their time from host to host | `latency` |
-//! | stall | bytes are held up for long, those behind them too | `stall`, `stall_time` |
-//! | reset | both ends of a connection get a reset while bytes are sent | `reset` |
-//! | eaten data | a reset takes along what has arrived and nobody has read | `reset_discards` |
-//! | refusal | nobody listens, it seems | `connect_refused` |
-//! | black hole | a connection attempt is never answered | `connect_black_hole` |
-//! | short send | fewer bytes are taken than fit | `short_send` |
-//! | piecemeal receive | fewer bytes come than have arrived | `short_receive` |
-//! | small window | the peer takes few bytes before it must be read | `window_bytes` |
-//! | multishot end | a receive or accept ends with what it brings | `multishot_end` |
-//! | few buffers | receives end with ENOBUFS | `buffers`, `no_buffers` |
-//! | no descriptors | EMFILE on accept, socket and open | `no_descriptors` |
-//! | late completion | completions, and cancellations too, come later | `completion_delay` |
-//! | full queue | a visit to the kernel brings only some completions | `partial_enter` |
-//! | slow disk | writes take long, sometimes very long | `write_time`, `slow_write`, `slow_time` |
-//! | no FUA | durable means landed, then flushed | `without_fua` |
-//! | failing write | EIO, once; it may have landed all the same | `write_fails`, `lands_anyway` |
-//! | broken disk | EIO, from now on, for all reads, writes and syncs | `disk_breaks` |
-//! | full disk | ENOSPC, once; some of it may have landed | `no_space` |
-//! | short write | part of it is written | `short_write` |
-//! | failing read | EIO, once | `read_fails` |
-//! | failing sync | EIO, and what was not durable will never be | `sync_fails` |
-//! | late write | a dead process's write lands after the restart | `late_write`, `late_time` |
+//! Numbers are probabilities per opportunity; `≤ x` means that a swarm's world has the fault with
+//! probability 0.4, and then with an even chance up to x. Nothing of this is in
+//! [`Faults::none`] but the constant times, and `–` means never.
 //!
-//! Not by probability but by call: the death of a process, the loss of power (un-synced bytes are
-//! lost, kept or torn at 512 bytes; un-synced names likewise), steps of the wall clock, a disk
-//! that others fill.
+//! | fault | the real thing | field | mild | swarm |
+//! |---|---|---|---|---|
+//! | **network** | | | | |
+//! | delay | a segment takes its time | `latency` | ≤ 20 ms | ≤ 100 ms |
+//! | heavy tail | it was sent again: doubled a few times | `latency_tail` | – | ≤ 0.1 |
+//! | stall | it is held up, those behind it too | `stall` | – | ≤ 0.005 |
+//! | | for so long | `stall_time` | – | ≤ 20 min |
+//! | reset | something between resets both, at any byte | `reset` | – | ≤ 0.01 |
+//! | eaten data | a reset takes along what was not read | `reset_discards` | – | ≤ 1 |
+//! | refusal | nobody listens, it seems | `connect_refused` | – | ≤ 0.2 |
+//! | black hole | no answer; ETIMEDOUT after 127 s | `connect_black_hole` | – | ≤ 0.05 |
+//! | one-way hole | from a connect on one way is cut | `hole` | – | ≤ 0.02 |
+//! | | for so long | `hole_time` | – | ≤ 20 min |
+//! | small window | few bytes until the peer reads | `window_bytes` | 64 KiB | 64 B – 128 KiB |
+//! | **kernel** | | | | |
+//! | short send | fewer bytes than fit, down to one | `short_send` | 0.3 | ≤ 0.5 |
+//! | short receive | fewer bytes than are there, down to one | `short_receive` | 0.3 | ≤ 0.5 |
+//! | multishot end | a receive or accept ends with what it brings | `multishot_end` | 0.2 | ≤ 0.5 |
+//! | few buffers | there are so many a group | `buffers` | 8 | 2 – 128 |
+//! | no buffer | ENOBUFS though there are some | `no_buffers` | 0.05 | ≤ 0.2 |
+//! | full queue | completions find no room, multishots end | `queue_entries` | 64 | 4 – 512 |
+//! | few a visit | a visit brings only some completions | `partial_enter` | 0.2 | ≤ 0.5 |
+//! | late end | completions and cancellations come late | `completion_delay` | ≤ 0.5 ms | ≤ 2 ms |
+//! | lost race | a cancellation's target completes first | `cancel_races` | 0.5 | ≤ 1 |
+//! | | or its own end comes before its target's | likewise | 0.5 | ≤ 1 |
+//! | interruption | accept: EINTR, EAGAIN, ECONNABORTED | `interrupted` | – | ≤ 0.02 |
+//! | no descriptor | EMFILE on accept, socket, open, once | `no_descriptors` | – | ≤ 0.05 |
+//! | shortage | EMFILE, ENFILE or ENOMEM on these | `shortage` | – | ≤ 0.002 |
+//! | | on the host, for so long | `shortage_time` | – | ≤ 5 s |
+//! | reuse | a closed number is given at once again | always | | |
+//! | **disk** | | | | |
+//! | slow disk | an operation takes its time | `write_time` | ≤ 5 ms | ≤ 30 ms |
+//! | | some take very long | `slow_write` | – | ≤ 0.02 |
+//! | | namely | `slow_time` | – | ≤ 40 s |
+//! | hang | a write hangs, then lands or fails | `hang` | – | ≤ 0.0005 |
+//! | | for so long | `hang_time` | – | 1 – 5 min |
+//! | | and fails so often | `hang_fails` | – | 0.5 |
+//! | no FUA | volatile cache: durable is landed, then flushed | `without_fua` | yes | 0.5 |
+//! | failing write | EIO, once | `write_fails` | – | ≤ 0.001 |
+//! | | so often it has landed all the same | `lands_anyway` | – | 0.5 |
+//! | full disk | ENOSPC, once; some of it may have landed | `no_space` | – | ≤ 0.01 |
+//! | over quota | EDQUOT, likewise | `over_quota` | – | ≤ 0.01 |
+//! | short write | part of it is written | `short_write` | – | ≤ 0.001 |
+//! | failing read | EIO, once | `read_fails` | – | ≤ 0.002 |
+//! | short read | pages before a bad one, without O_DIRECT | `short_read` | – | – |
+//! | failing sync | EIO, dirty pages show and will be lost | `sync_fails` | – | ≤ 0.002 |
+//! | failing open | EIO, once | `open_fails` | – | ≤ 0.001 |
+//! | failing rename | EIO, once | `rename_fails` | – | ≤ 0.001 |
+//! | failing unlink | EIO, once | `remove_fails` | – | ≤ 0.001 |
+//! | failing fsync | EIO, once, of a directory | `directory_sync_fails` | – | ≤ 0.001 |
+//! | broken disk | EIO, from a write on, for all calls | `disk_breaks` | – | – |
+//! | misdirection | a write lands elsewhere in its file | `misdirected` | – | – |
+//! | late write | a dead process's, whole or its beginning | `late_write` | 0.5 | ≤ 1 |
+//! | | after so long; held files stay open | `late_time` | ≤ 4 s | ≤ 4 s |
+//!
+//! Those that are nowhere by profile are for callers who know which promises survive them.
+//!
+//! Not by probability but by call:
+//! - [`Process::kill`](super::Process::kill), and the loss of power: un-synced bytes are lost,
+//!   kept, mixed by page or torn at 512 bytes, in each file in its own way, and so un-synced
+//!   writes are reordered; un-synced names, renames and unlinks are lost or kept likewise. A file
+//!   system in memory is empty afterwards.
+//! - [`Host::ail`](super::Host::ail): errors at a place, by path, range and kind of call, once, a
+//!   few times, for a time or for ever.
+//! - [`Host::fill_disk`](super::Host::fill_disk) and [`Host::set_quota`](super::Host::set_quota):
+//!   ENOSPC and EDQUOT by fill level.
+//! - [`Host::vanish_disk`](super::Host::vanish_disk): a mount that is gone.
+//! - [`Host::rot`](super::Host::rot): flipped bits in bytes that were durable.
+//! - [`World::cut`](super::World::cut) and [`World::partition`](super::World::partition): hosts
+//!   that do not reach each other, one way or both.
+//! - [`Host::step_clock`](super::Host::step_clock),
+//!   [`Host::step_clock_back`](super::Host::step_clock_back) and
+//!   [`Host::set_clock`](super::Host::set_clock): steps both ways, a wrong clock at boot.
 
-use super::chance::Chance;
+mod profiles;
+
 use std::ops::Range;
 use std::time::Duration;
 
@@ -39,139 +88,50 @@ use std::time::Duration;
 #[allow(missing_docs, reason = "the table above is the documentation")]
 pub struct Faults {
     pub latency: Range<Duration>,
+    pub latency_tail: f64,
     pub stall: f64,
     pub stall_time: Range<Duration>,
     pub reset: f64,
     pub reset_discards: f64,
     pub connect_refused: f64,
     pub connect_black_hole: f64,
+    pub hole: f64,
+    pub hole_time: Range<Duration>,
+    pub window_bytes: usize,
     pub short_send: f64,
     pub short_receive: f64,
-    pub window_bytes: usize,
     pub multishot_end: f64,
     pub buffers: u16,
     pub no_buffers: f64,
-    pub no_descriptors: f64,
-    pub completion_delay: Range<Duration>,
+    pub queue_entries: usize,
     pub partial_enter: f64,
+    pub completion_delay: Range<Duration>,
+    pub cancel_races: f64,
+    pub interrupted: f64,
+    pub no_descriptors: f64,
+    pub shortage: f64,
+    pub shortage_time: Range<Duration>,
     pub write_time: Range<Duration>,
     pub slow_write: f64,
     pub slow_time: Range<Duration>,
+    pub hang: f64,
+    pub hang_time: Range<Duration>,
+    pub hang_fails: f64,
     pub without_fua: bool,
     pub write_fails: f64,
     pub lands_anyway: f64,
     pub disk_breaks: f64,
     pub no_space: f64,
+    pub over_quota: f64,
     pub short_write: f64,
     pub read_fails: f64,
+    pub short_read: f64,
     pub sync_fails: f64,
+    pub open_fails: f64,
+    pub rename_fails: f64,
+    pub remove_fails: f64,
+    pub directory_sync_fails: f64,
+    pub misdirected: f64,
     pub late_write: f64,
     pub late_time: Range<Duration>,
-}
-
-const fn micros(from: u64, to: u64) -> Range<Duration> {
-    Duration::from_micros(from)..Duration::from_micros(to)
-}
-
-const fn seconds(from: u64, to: u64) -> Range<Duration> {
-    Duration::from_secs(from)..Duration::from_secs(to)
-}
-
-impl Faults {
-    /// A world in which nothing goes wrong, and in which things take constant, short times.
-    pub fn none() -> Self {
-        Self {
-            latency: micros(50, 50),
-            stall: 0.0,
-            stall_time: seconds(1, 1),
-            reset: 0.0,
-            reset_discards: 0.0,
-            connect_refused: 0.0,
-            connect_black_hole: 0.0,
-            short_send: 0.0,
-            short_receive: 0.0,
-            window_bytes: 256 * 1024,
-            multishot_end: 0.0,
-            buffers: 256,
-            no_buffers: 0.0,
-            no_descriptors: 0.0,
-            completion_delay: micros(1, 1),
-            partial_enter: 0.0,
-            write_time: micros(100, 100),
-            slow_write: 0.0,
-            slow_time: seconds(1, 1),
-            without_fua: false,
-            write_fails: 0.0,
-            lands_anyway: 0.5,
-            disk_breaks: 0.0,
-            no_space: 0.0,
-            short_write: 0.0,
-            read_fails: 0.0,
-            sync_fails: 0.0,
-            late_write: 0.0,
-            late_time: seconds(0, 4),
-        }
-    }
-
-    /// What every program must bear without a word: delays, pieces, few buffers, races. Nothing
-    /// fails.
-    pub fn mild() -> Self {
-        Self {
-            latency: micros(50, 20_000),
-            short_send: 0.3,
-            short_receive: 0.3,
-            window_bytes: 64 * 1024,
-            multishot_end: 0.2,
-            buffers: 8,
-            no_buffers: 0.05,
-            completion_delay: micros(0, 500),
-            partial_enter: 0.2,
-            write_time: micros(20, 5_000),
-            without_fua: true,
-            late_write: 0.5,
-            ..Self::none()
-        }
-    }
-
-    /// Some of everything: each fault is absent or present, rare or frequent, by the seed. A swarm
-    /// of such worlds reaches corners that one world with all faults never would.
-    ///
-    /// A broken disk is not among them: the caller decides whether its promises survive that.
-    pub fn swarm(seed: u64) -> Self {
-        // Not the world's own stream, so that drawing the faults does not shift it.
-        let mut chance = Chance::new(seed ^ 0x5eed_fa17);
-        let mut pick = |most: f64| {
-            if chance.hits(0.4) { most * (1 + chance.below(100)) as f64 / 100.0 } else { 0.0 }
-        };
-        let mut faults = Self {
-            stall: pick(0.005),
-            stall_time: seconds(1, 1200),
-            reset: pick(0.01),
-            reset_discards: pick(1.0),
-            connect_refused: pick(0.2),
-            connect_black_hole: pick(0.05),
-            short_send: pick(0.5),
-            short_receive: pick(0.5),
-            multishot_end: pick(0.5),
-            no_buffers: pick(0.2),
-            no_descriptors: pick(0.05),
-            partial_enter: pick(0.5),
-            slow_write: pick(0.02),
-            slow_time: seconds(1, 40),
-            write_fails: pick(0.001),
-            no_space: pick(0.01),
-            short_write: pick(0.001),
-            read_fails: pick(0.002),
-            sync_fails: pick(0.002),
-            late_write: pick(1.0),
-            ..Self::mild()
-        };
-        faults.latency = micros(20, 50 + chance.below(100_000));
-        faults.completion_delay = micros(0, 1 + chance.below(2_000));
-        faults.write_time = micros(10, 20 + chance.below(30_000));
-        faults.window_bytes = 1024 << chance.below(8);
-        faults.buffers = 2 << chance.below(7);
-        faults.without_fua = chance.hits(0.5);
-        faults
-    }
 }

@@ -135,7 +135,7 @@ impl State {
 
     /// The completions of one visit.
     fn take_ready(&mut self, kernel: KernelId) -> Vec<Ready> {
-        let all = self.kernels[kernel.0].ready.len();
+        let all = self.kernels[kernel.0].ready.len().min(self.faults.queue_entries);
         let few = all > 1 && self.chance.hits(self.faults.partial_enter);
         let count = if few { 1 + self.chance.below(all as u64) as usize } else { all };
         self.kernels[kernel.0].ready.drain(..count).collect()
@@ -170,8 +170,7 @@ impl Kernel for SimKernel {
     }
 
     fn release(&mut self, group: Group, buffer: u16) {
-        let mut state = self.state.borrow_mut();
-        state.kernels[self.id.0].free_buffers[group as usize].push_back(buffer);
+        self.state.borrow_mut().give_buffer(self.id, group, buffer);
     }
 
     fn now(&self) -> Instant {

@@ -3,40 +3,48 @@
 //! The same reactor, the same tasks; below the seam nothing is real. The same seed gives the same
 //! events in the same order, and so the same [`World::hash`]. What goes wrong is one table, in
 //! [`Faults`].
-//! Start reading at [`World::step`], then `state.rs`, the agenda.
+//! Start reading at [`World::step`], then `state.rs`, the agenda. What may be done to a machine is
+//! in `host.rs`, what may be asked of a process in `probe.rs`.
 //!
 //! # How it works
 //! Everything that will happen stands on one agenda, ordered by time. The world turns each reactor
 //! that has something to do, in a fixed order, until none has; then it moves the clock to the next
 //! event or timer. No time passes while tasks run.
 
+mod ailment;
 mod chance;
 mod content;
 mod disk;
 mod faults;
+mod host;
 mod kernel;
+mod links;
 mod names;
 mod network;
+mod probe;
 mod process;
+mod rot;
 mod state;
 mod storage;
 #[cfg(test)]
 mod tests;
 mod trace;
 mod transfer;
+mod writes;
 
+pub use ailment::{Ailment, Call};
 pub use chance::Chance;
 pub use faults::Faults;
+pub use probe::{Descriptors, Pending};
+pub use rot::{Misdirected, Rot};
 
-use crate::file::FileSystemKind;
 use crate::reactor::Reactor;
 use crate::time::Instant;
-use kernel::{BIRTH, SimKernel};
+use kernel::BIRTH;
 use process::Death;
 use state::{HostId, KernelId, ProcessId, State};
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -45,9 +53,10 @@ const TURNS_AT_ONCE: u32 = 200_000;
 
 /// A simulated world; cloning gives another handle to the same one.
 ///
-/// - *in*: [`host`](Self::host), [`set_faults`](Self::set_faults), [`note`](Self::note)
+/// - *in*: [`host`](Self::host), [`set_faults`](Self::set_faults), [`cut`](Self::cut),
+///   [`partition`](Self::partition), [`note`](Self::note)
 /// - *time*: [`step`](Self::step), [`run`](Self::run), [`now`](Self::now)
-/// - *out*: [`hash`](Self::hash), [`watch`](Self::watch)
+/// - *out*: [`hash`](Self::hash), [`watch`](Self::watch), [`violations`](Self::violations)
 #[derive(Clone)]
 pub struct World {
     engine: Rc<Engine>,
@@ -100,6 +109,27 @@ impl World {
     /// Changes what goes wrong, from now on. Receive buffers stay as they are.
     pub fn set_faults(&self, faults: Faults) {
         self.engine.state.borrow_mut().faults = faults;
+    }
+
+    /// Lets nothing pass from one host to another for `time`; the other way stays open. What is
+    /// sent meanwhile is sent again and arrives late, resets are lost, and a sender gives up after
+    /// 15 minutes, a connection attempt after two.
+    pub fn cut(&self, from: &Host, to: &Host, time: Duration) {
+        let state = &mut *self.engine.state.borrow_mut();
+        let until = state.now + time;
+        state.network.links.cut(from.id, to.id, until);
+    }
+
+    /// Cuts both ways between two hosts for `time`.
+    pub fn partition(&self, one: &Host, other: &Host, time: Duration) {
+        self.cut(one, other, time);
+        self.cut(other, one, time);
+    }
+
+    /// Opens all ways that were cut, by call or by chance. What was sent into them still comes when
+    /// it would have come.
+    pub fn mend_links(&self) {
+        self.engine.state.borrow_mut().network.links.mend();
     }
 
     /// Does the next thing: turns the reactors that can run, else moves the clock to the next event
@@ -222,98 +252,5 @@ impl World {
         for reactor in dead {
             reactor.shut_down();
         }
-    }
-}
-
-impl Host {
-    /// Its address.
-    pub fn address(&self) -> IpAddr {
-        self.state(|state| state.hosts[self.id.0].address)
-    }
-
-    /// Starts a process.
-    pub fn start(&self) -> Process {
-        let id = self.world.engine.state.borrow_mut().start_process(self.id);
-        Process { world: self.world.clone(), id }
-    }
-
-    /// Cuts the power: all its processes die, un-synced bytes and names are lost, kept or torn.
-    /// Peers hear nothing until they send.
-    pub fn lose_power(&self) {
-        let here: Vec<ProcessId> = self.state(|state| {
-            let all = state.processes.iter().enumerate();
-            all.filter(|(_, process)| process.alive && process.host == self.id)
-                .map(|(index, _)| ProcessId(index))
-                .collect()
-        });
-        for process in here {
-            self.world.end_process(process, Death::PowerLost);
-        }
-        self.world.engine.state.borrow_mut().lose_power(self.id);
-    }
-
-    /// Steps its wall clock forward.
-    pub fn step_clock(&self, by: Duration) {
-        self.world.engine.state.borrow_mut().hosts[self.id.0].clock_step += by;
-    }
-
-    /// Says what file system its disk has, of how many bytes, in blocks of how many.
-    pub fn format(&self, kind: FileSystemKind, bytes: u64, block: u64) {
-        let disk = &mut self.world.engine.state.borrow_mut().hosts[self.id.0].disk;
-        disk.kind = kind;
-        disk.capacity = bytes;
-        disk.block = block;
-    }
-
-    /// Lets others use `bytes` of its disk; the call before is forgotten.
-    pub fn fill_disk(&self, bytes: u64) {
-        self.world.engine.state.borrow_mut().hosts[self.id.0].disk.foreign = bytes;
-    }
-
-    /// Breaks its disk, or mends it: a broken one answers EIO to everything.
-    pub fn break_disk(&self, broken: bool) {
-        self.world.engine.state.borrow_mut().hosts[self.id.0].disk.broken = broken;
-    }
-
-    /// All files on its disk, by path.
-    pub fn files(&self) -> Vec<PathBuf> {
-        self.state(|state| state.hosts[self.id.0].disk.paths())
-    }
-
-    /// The bytes of a file, as a process would read them now.
-    pub fn read(&self, path: &Path) -> Option<Vec<u8>> {
-        self.state(|state| state.hosts[self.id.0].disk.bytes(path))
-    }
-
-    fn state<T>(&self, look: impl FnOnce(&State) -> T) -> T {
-        look(&self.world.engine.state.borrow())
-    }
-}
-
-impl Process {
-    /// A new reactor of this process; the world turns it.
-    pub fn reactor(&self) -> Reactor {
-        let kernel = self.world.engine.state.borrow_mut().start_kernel(self.id);
-        let state = Rc::clone(&self.world.engine.state);
-        let reactor = Reactor::over(Box::new(SimKernel::new(state, kernel)));
-        let seat = Seat { process: self.id, kernel, reactor: reactor.clone() };
-        self.world.engine.reactors.borrow_mut().push(seat);
-        reactor
-    }
-
-    /// Kills it (SIGKILL): its tasks are dropped, its connections end, its writes in flight vanish
-    /// or land later.
-    pub fn kill(&self) {
-        self.world.end_process(self.id, Death::Killed);
-    }
-
-    /// Whether it lives.
-    pub fn is_alive(&self) -> bool {
-        self.world.engine.state.borrow().processes[self.id.0].alive
-    }
-
-    /// Its open descriptors.
-    pub fn descriptors(&self) -> usize {
-        self.world.engine.state.borrow().processes[self.id.0].open()
     }
 }

@@ -4,6 +4,7 @@
 //! for a socket that is gone are answered by a reset.
 
 use super::disk::Errno;
+use super::links::Links;
 use super::process::{InFlight, Open};
 use super::state::{Event, HostId, KernelId, ProcessId, State};
 use crate::kernel::{Descriptor, Group, Token};
@@ -16,6 +17,8 @@ use std::time::Duration;
 const BACKLOG: usize = 4096;
 /// When Linux gives a connection attempt up (tcp_syn_retries 6).
 const CONNECT_GIVES_UP: Duration = Duration::from_secs(127);
+/// How often a delay doubles at most.
+const TAIL_DOUBLINGS: u32 = 9;
 /// When an attempt that found a full backlog is repeated.
 const CONNECT_AGAIN: Duration = Duration::from_secs(1);
 
@@ -47,6 +50,7 @@ pub(super) enum Phase {
 
 /// One end of a connection.
 pub(super) struct Socket {
+    pub(super) host: HostId,
     pub(super) local: SocketAddr,
     pub(super) remote: SocketAddr,
     pub(super) peer: Option<SocketId>,
@@ -85,6 +89,7 @@ pub(super) struct Listener {
 pub(super) struct Network {
     pub(super) sockets: BTreeMap<SocketId, Socket>,
     pub(super) listeners: BTreeMap<ListenerId, Listener>,
+    pub(super) links: Links,
 }
 
 impl Network {
@@ -161,8 +166,8 @@ impl State {
     ) -> Result<Descriptor, Errno> {
         let process = self.kernels[kernel.0].process;
         let host = self.processes[process.0].host;
-        if self.is_out_of_descriptors(process) {
-            return Err(libc::EMFILE);
+        if let Some(errno) = self.lacks_descriptors(process) {
+            return Err(errno);
         }
         let own = if to.ip().is_loopback() { to.ip() } else { self.hosts[host.0].address };
         let from = source.unwrap_or(own);
@@ -170,13 +175,14 @@ impl State {
             return Err(libc::EADDRNOTAVAIL);
         }
         let local = SocketAddr::new(from, self.free_port(host));
-        let id = self.insert_socket(local, to);
+        let id = self.insert_socket(host, local, to);
         Ok(self.install(process, Open::Socket(id)))
     }
 
-    fn insert_socket(&mut self, local: SocketAddr, remote: SocketAddr) -> SocketId {
+    fn insert_socket(&mut self, host: HostId, local: SocketAddr, remote: SocketAddr) -> SocketId {
         let id = SocketId(self.number());
         let socket = Socket {
+            host,
             local,
             remote,
             peer: None,
@@ -197,7 +203,12 @@ impl State {
     }
 
     fn latency(&mut self) -> Duration {
-        self.chance.time(&self.faults.latency)
+        let time = self.chance.time(&self.faults.latency);
+        if !self.chance.hits(self.faults.latency_tail) {
+            return time;
+        }
+        // Lost, sent again after twice the time, and so on: each further loss is half as likely.
+        time * (2 << self.chance.bits().trailing_zeros().min(TAIL_DOUBLINGS))
     }
 
     /// connect(2).
@@ -225,7 +236,16 @@ impl State {
         } else if self.chance.hits(self.faults.connect_refused) {
             self.after(2 * latency, fail(libc::ECONNREFUSED));
         } else if let Some(host) = target {
-            self.after(latency, Event::Knock { socket: id, host, to });
+            if self.chance.hits(self.faults.hole) {
+                self.dig_hole(own, host);
+            }
+            // Without both ways there is no connection: the attempt is repeated until there are.
+            let wait = self.reach(own, host).map_or(Duration::ZERO, |open| open.since(self.now));
+            if wait >= CONNECT_GIVES_UP {
+                self.after(CONNECT_GIVES_UP, fail(libc::ETIMEDOUT));
+            } else {
+                self.after(wait + latency, Event::Knock { socket: id, host, to });
+            }
         } else {
             self.after(latency, fail(libc::EHOSTUNREACH));
         }
@@ -251,7 +271,7 @@ impl State {
         if self.network.listeners[&door].backlog.len() >= BACKLOG {
             return self.after(CONNECT_AGAIN, Event::Knock { socket: client, host, to });
         }
-        let server = self.insert_socket(to, from);
+        let server = self.insert_socket(host, to, from);
         let socket = self.network.socket(server).expect("just made");
         socket.phase = Phase::Connected;
         socket.peer = Some(client);
@@ -298,7 +318,8 @@ impl State {
 
     /// Sends a segment behind all earlier ones.
     pub(super) fn send_segment(&mut self, from: SocketId, to: SocketId, segment: Segment) {
-        let mut delay = self.latency();
+        let Some(wait) = self.swallow(from, to, &segment) else { return };
+        let mut delay = wait + self.latency();
         if self.chance.hits(self.faults.stall) {
             delay += self.chance.time(&self.faults.stall_time);
         }

@@ -14,6 +14,9 @@ const FIRST_DESCRIPTOR: usize = 3;
 /// a leak.
 const DESCRIPTORS: usize = 4096;
 
+/// What a shortage is of: the process's descriptors, the machine's, memory.
+const SHORTAGES: [Errno; 3] = [libc::EMFILE, libc::ENFILE, libc::ENOMEM];
+
 /// What a descriptor stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Open {
@@ -76,9 +79,21 @@ impl ProcessState {
         self.descriptors.iter().flatten().count()
     }
 
+    /// What is open.
+    pub(super) fn opens(&self) -> impl Iterator<Item = Open> {
+        self.descriptors.iter().flatten().copied()
+    }
+
     fn take(&mut self, descriptor: Descriptor) -> Option<Open> {
         let index = usize::try_from(descriptor).ok()?.checked_sub(FIRST_DESCRIPTOR)?;
         self.descriptors.get_mut(index)?.take()
+    }
+}
+
+impl KernelState {
+    /// Receive buffers of `group` that it may not fill.
+    pub(super) fn lent_buffers(&self, group: Group) -> usize {
+        usize::from(self.buffers) - self.free_buffers[group as usize].len()
     }
 }
 
@@ -103,10 +118,22 @@ impl State {
         KernelId(self.kernels.len() - 1)
     }
 
-    /// Whether opening one more descriptor fails now.
-    pub(super) fn is_out_of_descriptors(&mut self, process: ProcessId) -> bool {
-        self.processes[process.0].open() >= DESCRIPTORS
+    /// Why opening one more descriptor fails now, if it does.
+    pub(super) fn lacks_descriptors(&mut self, process: ProcessId) -> Option<Errno> {
+        let ProcessState { host, .. } = self.processes[process.0];
+        if self.processes[process.0].open() >= DESCRIPTORS
             || self.chance.hits(self.faults.no_descriptors)
+        {
+            return Some(libc::EMFILE);
+        }
+        if self.chance.hits(self.faults.shortage) {
+            let errno = SHORTAGES[self.chance.below(SHORTAGES.len() as u64) as usize];
+            let until = self.now + self.chance.time(&self.faults.shortage_time);
+            self.hosts[host.0].shortage = Some((errno, until));
+            self.trace.event(self.now, "shortage", &[host.0 as i64, errno.into()]);
+        }
+        let shortage = self.hosts[host.0].shortage.filter(|(_, until)| *until > self.now);
+        shortage.map(|(errno, _)| errno)
     }
 
     /// Gives `open` the lowest free descriptor, as POSIX has it: descriptors are soon reused.
@@ -129,6 +156,12 @@ impl State {
     /// close(2).
     pub(super) fn close(&mut self, kernel: KernelId, descriptor: Descriptor) -> Result<(), Errno> {
         let process = self.kernels[kernel.0].process;
+        if let Some(open) = self.processes[process.0].get(descriptor)
+            && self.is_busy(process, open)
+        {
+            let text = format!("descriptor {descriptor} is closed with an operation in flight");
+            self.violations.push(text);
+        }
         let open = self.processes[process.0].take(descriptor).ok_or(libc::EBADF)?;
         match open {
             Open::File(open) => self.release_open(open),
@@ -138,8 +171,31 @@ impl State {
         Ok(())
     }
 
+    /// Whether an operation of `process` that the descriptor of `open` was given for is in flight.
+    fn is_busy(&self, process: ProcessId, open: Open) -> bool {
+        let uses = |operation: &InFlight| match operation {
+            InFlight::Accept(id) => open == Open::Listener(*id),
+            InFlight::Receive(id) | InFlight::Send(id) | InFlight::Connect(id) => {
+                open == Open::Socket(*id)
+            }
+            InFlight::Disk(DiskCall::Read { open: id, .. } | DiskCall::Sync { open: id }) => {
+                open == Open::File(*id)
+            }
+            InFlight::Disk(DiskCall::Call(_)) | InFlight::Bound => false,
+        };
+        let mut kernels = self.kernels.iter().filter(|kernel| kernel.process == process);
+        let writes = |(kernel, id): (KernelId, OpenId)| {
+            open == Open::File(id) && self.kernels[kernel.0].process == process
+        };
+        kernels.any(|kernel| kernel.operations.values().any(uses))
+            || self.writes.values().any(|write| writes(write.way()))
+    }
+
     /// Keeps a file open until this kernel's last write has landed.
     pub(super) fn hold(&mut self, kernel: KernelId, descriptor: Descriptor) -> Result<(), Errno> {
+        if crate::mutated("lock-not-held") {
+            return Ok(());
+        }
         let Open::File(open) = self.lookup(kernel, descriptor)? else { return Err(libc::EBADF) };
         self.open_files.get_mut(&open).expect("a descriptor holds it").holders += 1;
         self.kernels[kernel.0].held.push(open);
@@ -148,6 +204,9 @@ impl State {
 
     /// Cancels an operation, if it can still be cancelled.
     pub(super) fn cancel(&mut self, kernel: KernelId, target: Token, token: Token) {
+        if self.chance.hits(self.faults.cancel_races) {
+            self.let_it_win(kernel, target);
+        }
         let found = self.kernels[kernel.0].operations.remove(&target);
         let stopped = match found {
             None => false,
@@ -160,10 +219,27 @@ impl State {
             Some(InFlight::Send(socket)) => self.stop_send(socket),
             Some(InFlight::Connect(socket)) => self.stop_connect(socket),
         };
+        let result = if stopped { 0 } else { -libc::ENOENT };
+        let first = self.chance.hits(self.faults.cancel_races);
+        if first {
+            self.complete(kernel, token, result, None);
+        }
         if stopped {
             self.complete(kernel, target, -libc::ECANCELED, None);
         }
-        self.complete(kernel, token, if stopped { 0 } else { -libc::ENOENT }, None);
+        if !first {
+            self.complete(kernel, token, result, None);
+        }
+    }
+
+    /// What is to be cancelled does what it can at this moment.
+    fn let_it_win(&mut self, kernel: KernelId, target: Token) {
+        match self.kernels[kernel.0].operations.get(&target) {
+            Some(InFlight::Accept(listener)) => self.pump_accept(*listener),
+            Some(InFlight::Receive(socket)) => self.pump_receive(*socket),
+            Some(InFlight::Send(socket)) => self.pump_send(*socket),
+            Some(InFlight::Connect(_) | InFlight::Disk(_) | InFlight::Bound) | None => {}
+        }
     }
 
     /// Ends a process. The caller then drops the tasks of its reactors.
@@ -225,6 +301,23 @@ impl State {
             return None;
         }
         free.pop_front()
+    }
+
+    /// A receive buffer comes back.
+    pub(super) fn give_buffer(&mut self, kernel: KernelId, group: Group, buffer: u16) {
+        let free = &mut self.kernels[kernel.0].free_buffers[group as usize];
+        if free.contains(&buffer) {
+            self.violations.push(format!("receive buffer {buffer} is given back twice"));
+        } else {
+            free.push_back(buffer);
+        }
+    }
+
+    /// Whether a multishot operation goes on after one more completion.
+    pub(super) fn goes_on(&mut self, kernel: KernelId) -> bool {
+        // Linux ends a multishot whose completion finds no room in the queue.
+        let room = self.kernels[kernel.0].ready.len() < self.faults.queue_entries;
+        !self.chance.hits(self.faults.multishot_end) && room
     }
 
     /// Takes in an operation that will complete.

@@ -1,14 +1,14 @@
 //! What a world is made of, and its agenda: everything that will happen, in order.
 
 use super::chance::Chance;
-use super::disk::Disk;
+use super::disk::{Disk, Errno};
 use super::faults::Faults;
 use super::kernel::BIRTH;
 use super::names::FileId;
 use super::network::{ListenerId, Network, Segment, SocketId};
 use super::process::{KernelState, ProcessState};
-use super::storage::WriteInFlight;
 use super::trace::Trace;
+use super::writes::WriteInFlight;
 use crate::file::{FileAnswer, OpenHow};
 use crate::kernel::{Completion, Group, Token};
 use crate::time::Instant;
@@ -40,12 +40,21 @@ pub(super) struct WriteId(pub(super) u64);
 pub(super) struct HostState {
     pub(super) address: IpAddr,
     pub(super) disk: Disk,
-    /// How far its wall clock has stepped.
-    pub(super) clock_step: Duration,
+    /// How far its wall clock is ahead of the world's, in nanoseconds.
+    pub(super) clock_ahead: i128,
+    /// What opening a descriptor fails with, and until when.
+    pub(super) shortage: Option<(Errno, Instant)>,
     next_port: u16,
 }
 
 impl HostState {
+    /// What its wall clock says; it cannot be set to a time before 1970.
+    pub(super) fn wall_clock(&self, now: Instant) -> Duration {
+        let world = (BIRTH + now.since(Instant(0))).as_nanos() as i128;
+        let nanos = u64::try_from((world + self.clock_ahead).max(0)).unwrap_or(u64::MAX);
+        Duration::from_nanos(nanos)
+    }
+
     /// The next ephemeral port (the range of Linux); the caller looks whether it is free.
     pub(super) fn take_port(&mut self) -> u16 {
         let port = self.next_port;
@@ -59,6 +68,8 @@ pub(super) struct OpenFile {
     pub(super) host: HostId,
     pub(super) file: FileId,
     pub(super) how: OpenHow,
+    /// Its file system has gone away.
+    pub(super) stale: bool,
     /// Descriptors, writes in flight and rings that keep it open.
     pub(super) holders: u32,
 }
@@ -81,6 +92,10 @@ pub(super) enum Event {
     PumpSend { socket: SocketId },
     /// A listener looks whether its accept can complete.
     PumpAccept { listener: ListenerId },
+    /// Bytes of a socket were taken at the other end.
+    Acknowledged { socket: SocketId, count: usize },
+    /// Nobody acknowledges what a socket sends.
+    GiveUp { socket: SocketId },
     /// A read, sync or file call is carried out and completes.
     Disk { kernel: KernelId, token: Token },
     /// A write reaches the device.
@@ -117,6 +132,8 @@ pub(super) struct State {
     pub(super) network: Network,
     pub(super) open_files: BTreeMap<OpenId, OpenFile>,
     pub(super) writes: BTreeMap<WriteId, WriteInFlight>,
+    /// What no kernel should have been asked for.
+    pub(super) violations: Vec<String>,
     agenda: BTreeMap<(Instant, u64), Event>,
     next_number: u64,
 }
@@ -134,6 +151,7 @@ impl State {
             network: Network::default(),
             open_files: BTreeMap::new(),
             writes: BTreeMap::new(),
+            violations: Vec::new(),
             agenda: BTreeMap::new(),
             next_number: 0,
         }
@@ -144,8 +162,13 @@ impl State {
         if let Some(host) = self.find_host(address) {
             return host;
         }
-        let clock_step = Duration::ZERO;
-        self.hosts.push(HostState { address, disk: Disk::new(), clock_step, next_port: 32_768 });
+        self.hosts.push(HostState {
+            address,
+            disk: Disk::new(),
+            clock_ahead: 0,
+            shortage: None,
+            next_port: 32_768,
+        });
         HostId(self.hosts.len() - 1)
     }
 
@@ -200,6 +223,8 @@ impl State {
             Event::PumpReceive { socket } => self.pump_receive(socket),
             Event::PumpSend { socket } => self.pump_send(socket),
             Event::PumpAccept { listener } => self.pump_accept(listener),
+            Event::Acknowledged { socket, count } => self.acknowledged(socket, count),
+            Event::GiveUp { socket } => self.give_up(socket),
             Event::Disk { kernel, token } => self.carry_out(kernel, token),
             Event::WriteLands { write } => self.write_lands(write),
             Event::WriteEnds { write } => self.write_ends(write),
@@ -209,7 +234,7 @@ impl State {
     /// The wall clock that a kernel sees.
     pub(super) fn wall_clock(&self, kernel: KernelId) -> Duration {
         let host = self.processes[self.kernels[kernel.0].process.0].host;
-        BIRTH + self.now.since(Instant(0)) + self.hosts[host.0].clock_step
+        self.hosts[host.0].wall_clock(self.now)
     }
 
     /// How long a completion takes from its cause.

@@ -1,11 +1,15 @@
 //! How bytes and connections move: sends, receives, accepts, and their cancellation.
 
+use super::disk::Errno;
 use super::kernel::BUFFER_BYTES;
 use super::network::{ListenerId, Phase, Segment, SocketId};
 use super::process::{InFlight, Open};
-use super::state::{Cargo, Event, KernelId, Ready, State};
+use super::state::{Cargo, Event, KernelId, ProcessId, Ready, State};
 use crate::kernel::{Completion, Descriptor, Group, Token};
 use std::collections::VecDeque;
+
+/// What an accept may fail with though all is well, as accept(2) has it.
+const INTERRUPTIONS: [Errno; 3] = [libc::EINTR, libc::EAGAIN, libc::ECONNABORTED];
 
 impl State {
     /// Takes a multishot accept in.
@@ -82,14 +86,14 @@ impl State {
             return;
         };
         let process = listener.process;
-        if self.is_out_of_descriptors(process) {
+        if let Some(errno) = self.refuses_accept(process) {
             self.stop_accept(id);
-            return self.complete(kernel, token, -libc::EMFILE, None);
+            return self.complete(kernel, token, -errno, None);
         }
         let listener = self.network.listeners.get_mut(&id).expect("just seen");
         let socket = listener.backlog.pop_front().expect("just seen");
         let result = self.install(process, Open::Socket(socket));
-        let more = !self.chance.hits(self.faults.multishot_end);
+        let more = self.goes_on(kernel);
         let completion = Completion { token, result, more, buffer: None, answer: None };
         self.push(kernel, Ready { completion, cargo: Cargo::Nothing });
         if more {
@@ -97,6 +101,14 @@ impl State {
         } else {
             self.stop_accept(id);
         }
+    }
+
+    /// Why an accept fails now, if it does.
+    fn refuses_accept(&mut self, process: ProcessId) -> Option<Errno> {
+        if self.chance.hits(self.faults.interrupted) {
+            return Some(INTERRUPTIONS[self.chance.below(INTERRUPTIONS.len() as u64) as usize]);
+        }
+        self.lacks_descriptors(process)
     }
 
     /// Receives once, and comes back for the rest.
@@ -119,7 +131,7 @@ impl State {
             return self.complete(kernel, token, -libc::ENOBUFS, None);
         };
         let bytes = self.take_arrived(id, group);
-        let more = !self.chance.hits(self.faults.multishot_end);
+        let more = self.goes_on(kernel);
         let result = bytes.len() as i32;
         let completion = Completion { token, result, more, buffer: Some(buffer), answer: None };
         self.push(kernel, Ready { completion, cargo: Cargo::Received { group, bytes } });
@@ -138,13 +150,8 @@ impl State {
         let most = socket.arrived.len().min(room);
         let count = if short { 1 + self.chance.below(most as u64) as usize } else { most };
         let bytes = take_front(&mut socket.arrived, count);
-        if let Some(peer) = socket.peer
-            && let Some(sender) = self.network.socket(peer)
-        {
-            sender.outstanding = sender.outstanding.saturating_sub(count);
-            if sender.send.is_some() {
-                self.wake_sender(peer);
-            }
+        if let Some(peer) = socket.peer {
+            self.acknowledge(id, peer, count);
         }
         bytes
     }
@@ -178,11 +185,16 @@ impl State {
         let most = bytes.len().min(room);
         let short = most > 0 && self.chance.hits(self.faults.short_send);
         let count = if short { 1 + self.chance.below(most as u64) as usize } else { most };
-        bytes.truncate(count);
+        let reset = self.chance.hits(self.faults.reset);
+        // A reset may come after any of the bytes; the sender has got rid of all of them.
+        let arrives = if reset { self.chance.below(count as u64 + 1) as usize } else { count };
+        bytes.truncate(arrives);
         self.network.socket(id).expect("just seen").outstanding += count;
-        self.send_segment(id, peer, Segment::Bytes(bytes));
+        if !bytes.is_empty() {
+            self.send_segment(id, peer, Segment::Bytes(bytes));
+        }
         self.complete(kernel, token, count as i32, None);
-        if self.chance.hits(self.faults.reset) {
+        if reset {
             // Something between the two sends resets to both.
             self.send_segment(id, peer, Segment::Reset);
             self.send_segment(peer, id, Segment::Reset);
