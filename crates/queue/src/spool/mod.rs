@@ -26,6 +26,7 @@ mod batch;
 mod codec;
 mod fate;
 mod fold;
+pub mod inspect;
 mod layout;
 mod log;
 mod plan;
