@@ -1,6 +1,6 @@
 //! The page that documents every key.
 
-use crate::keys::{KEYS, Kind, SECTIONS};
+use crate::keys::{Kind, SECTIONS, keys};
 use std::fmt::Write;
 
 /// `docs/configuration.md`, whole.
@@ -26,7 +26,7 @@ pub fn document() -> String {
 
 fn table(page: &mut String, section: &str) {
     page.push_str("| key | default | value | meaning | example |\n|---|---|---|---|---|\n");
-    for key in KEYS.iter().filter(|key| key.section == section) {
+    for key in keys().filter(|key| key.section == section) {
         let value = match key.kind {
             Kind::Choice(words) => format!("`\"{}\"`", words.join("\"`, `\"")),
             other => other.what(),

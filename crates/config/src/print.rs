@@ -1,6 +1,6 @@
 //! The effective configuration, for `check --print`.
 
-use crate::keys::{KEYS, SECTIONS};
+use crate::keys::{SECTIONS, keys};
 use crate::source;
 use std::fmt::Write;
 use std::path::Path;
@@ -36,7 +36,7 @@ fn section(text: &mut String, files: &[source::Text], name: &str, repeated: bool
                 heading(text, name, repeated);
             }
             any = true;
-            for key in KEYS.iter().filter(|key| key.section == name) {
+            for key in keys().filter(|key| key.section == name) {
                 let Some(value) = table.get(key.name) else { continue };
                 let before = &file.text.as_bytes()[..value.span().start];
                 let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -49,7 +49,7 @@ fn section(text: &mut String, files: &[source::Text], name: &str, repeated: bool
     if !any {
         heading(text, name, repeated);
     }
-    for key in KEYS.iter().filter(|key| key.section == name) {
+    for key in keys().filter(|key| key.section == name) {
         let set = files.iter().any(|file| {
             let (root, _) = DeTable::parse_recoverable(&file.text);
             let table = root.get_ref().get(name).and_then(|value| value.get_ref().as_table());

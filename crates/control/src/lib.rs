@@ -6,6 +6,7 @@
 //! Start reading at [`Plane`]; what a shard does for it is in [`order`](obey).
 #![forbid(unsafe_code)]
 
+mod auth;
 pub mod client;
 mod clock;
 mod digest;
@@ -27,6 +28,7 @@ mod systemd;
 mod view;
 mod warnings;
 
+pub use auth::{Accounts, Doorman, Exchanges, Source, exchanges};
 pub use filter::FilterWords;
 pub use log::{Format, Log, Target};
 pub use lookups::{Lookups, Questions, lookups};

@@ -89,6 +89,7 @@ impl Relay {
             log,
             shards: started.links,
             lookups,
+            doorman: None,
             reload: reloader(origin, config, shards),
             about,
         };
