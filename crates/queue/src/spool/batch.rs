@@ -4,10 +4,10 @@
 //! is known only when it is written, so frames, checksums and header are filled in then, by
 //! [`Batch::build`]; a batch that could not be written is built again for another place.
 
-use super::fate::{Fate, Place, Placed, PlacedRecord, Region};
+use super::fate::{Fate, Place, Placed, PlacedRecord, Purpose, Region};
 use super::layout::{BATCH_HEADER, BLOCK, BatchHeader, Directory, FRAME, Frame, Generation};
 use super::record::{encode_message, encode_outcomes, kind};
-use super::stored::{HotBudget, HotShare, Pin};
+use super::stored::{self, HotBudget, HotShare, Pin};
 use super::{Chunk, NewMessage, Outcomes, SegmentId, Stored};
 use mail::MessageId;
 use reactor::{Instant, Part, Slab, SlabSlice};
@@ -25,6 +25,7 @@ const SLAB_BYTES: usize = 64 * 1024;
 const SMALL_BODIES: usize = 16 * 1024;
 
 /// One record of a batch under construction.
+#[derive(Clone, Copy)]
 struct Entry {
     frame: Frame,
     /// Where its frame begins in the batch's records.
@@ -35,8 +36,28 @@ struct Entry {
     header_bytes: usize,
     /// Bytes of header block and body of the message in it.
     size: u64,
+    /// Whether it is a message or a chunk that may be refused for want of room.
+    may_be_refused: bool,
     /// Refused for want of room: it is not in the batch any more.
     refused: bool,
+}
+
+/// A chunk that a message of the batch lists: kept by its draft until now, by the message from now
+/// on.
+struct Listed {
+    /// The entry of the message.
+    entry: usize,
+    part: stored::Part,
+    _pin: Pin,
+}
+
+/// Outcomes of a batch.
+pub(super) struct Tombstone {
+    pub(super) message: MessageId,
+    /// Where a copy of the message lies.
+    pub(super) of: SegmentId,
+    /// Bytes of the record, without a DSN.
+    pub(super) bytes: u64,
 }
 
 /// The bodies of a batch.
@@ -61,14 +82,13 @@ pub(super) struct Batch {
     pub(super) messages: u32,
     /// What its commits look at.
     pub(super) fate: Rc<Fate>,
-    /// Segments whose messages the outcomes in it name.
-    pub(super) tombstones: Vec<SegmentId>,
+    /// The outcomes in it.
+    pub(super) tombstones: Vec<Tombstone>,
+    /// Messages that are written once more, and where they lie so far.
+    pub(super) copies: Vec<(MessageId, SegmentId)>,
     /// Messages that are over once it is durable.
     pub(super) finished: Vec<Stored>,
-    /// Segments with chunks of messages in it: kept by their drafts until now, by the messages
-    /// from now on.
-    pub(super) chunk_segments: Vec<SegmentId>,
-    pub(super) chunk_pins: Vec<Pin>,
+    chunks: Vec<Listed>,
 }
 
 /// A batch as it is written.
@@ -91,9 +111,9 @@ impl Batch {
             messages: 0,
             fate,
             tombstones: Vec::new(),
+            copies: Vec::new(),
             finished: Vec::new(),
-            chunk_segments: Vec::new(),
-            chunk_pins: Vec::new(),
+            chunks: Vec::new(),
         }
     }
 
@@ -119,18 +139,27 @@ impl Batch {
 
     /// Adds a message; gives its index.
     pub(super) fn add_message(&mut self, message: &NewMessage<'_>) -> usize {
+        self.messages += 1;
+        let index = self.add_copy(message);
+        self.entries[index].may_be_refused = true;
+        index
+    }
+
+    /// Adds a message that is stored already; gives its index.
+    pub(super) fn add_copy(&mut self, message: &NewMessage<'_>) -> usize {
         let at = self.begin();
         encode_message(&mut self.records, message, false);
-        self.messages += 1;
         self.take_chunks(message.chunks);
         self.end(at, kind::MESSAGE, message.body, (message.header.len(), message.size()))
     }
 
     /// Adds a part of a body; gives its index.
-    pub(super) fn add_chunk(&mut self, id: MessageId, bytes: &[u8]) -> usize {
+    pub(super) fn add_chunk(&mut self, id: MessageId, bytes: &[u8], purpose: Purpose) -> usize {
         let at = self.begin();
         self.records.extend_from_slice(&id.to_bits().to_le_bytes());
-        self.end(at, kind::CHUNK, bytes, (0, 0))
+        let index = self.end(at, kind::CHUNK, bytes, (0, 0));
+        self.entries[index].may_be_refused = purpose == Purpose::Accept;
+        index
     }
 
     /// Adds outcomes, with the DSN that reports them; gives the record's index.
@@ -141,10 +170,9 @@ impl Batch {
     ) -> usize {
         let at = self.begin();
         encode_outcomes(&mut self.records, outcomes);
-        // Most outcomes of a batch are about messages of one segment.
-        if self.tombstones.last() != Some(&outcomes.segment) {
-            self.tombstones.push(outcomes.segment);
-        }
+        let bytes = (self.records.len() - at) as u64;
+        let Outcomes { id: message, segment: of, .. } = *outcomes;
+        self.tombstones.push(Tombstone { message, of, bytes });
         let Some(dsn) = dsn else { return self.end(at, kind::OUTCOMES, &[], (0, 0)) };
         encode_message(&mut self.records, dsn, true);
         self.messages += 1;
@@ -154,10 +182,12 @@ impl Batch {
     }
 
     fn take_chunks(&mut self, chunks: &[Chunk]) {
-        for chunk in chunks {
-            self.chunk_segments.push(chunk.extent.segment);
-            self.chunk_pins.push(chunk.pin.clone());
-        }
+        let entry = self.entries.len();
+        self.chunks.extend(chunks.iter().map(|chunk| Listed {
+            entry,
+            part: (chunk.extent.segment, chunk.extent.bytes),
+            _pin: chunk.pin.clone(),
+        }));
     }
 
     fn begin(&mut self) -> usize {
@@ -179,7 +209,17 @@ impl Batch {
         let begin = self.body_bytes;
         self.append_body(body);
         let (header_bytes, size) = sizes;
-        self.entries.push(Entry { frame, at, body: begin, header_bytes, size, refused: false });
+        let (may_be_refused, refused) = (false, false);
+        let body = begin;
+        self.entries.push(Entry {
+            frame,
+            at,
+            body,
+            header_bytes,
+            size,
+            may_be_refused,
+            refused,
+        });
         self.entries.len() - 1
     }
 
@@ -198,31 +238,45 @@ impl Batch {
         }
     }
 
-    /// Takes all messages and chunks out, for want of room; outcomes and DSNs stay. Whether there
-    /// were any.
-    pub(super) fn refuse_messages(&mut self) -> bool {
-        let before = self.records.len();
-        let mut records = Vec::with_capacity(self.records.len());
-        for entry in &mut self.entries {
-            let is_outcome = matches!(entry.frame.kind, kind::OUTCOMES | kind::OUTCOMES_WITH_DSN);
-            if !is_outcome && !entry.refused {
+    /// Whether there are messages or chunks in it that may be refused.
+    pub(super) fn may_be_refused(&self) -> bool {
+        self.entries.iter().any(|entry| entry.may_be_refused && !entry.refused)
+    }
+
+    /// Takes all new messages and chunks out, for want of room; outcomes, DSNs and what is copied
+    /// stay.
+    pub(super) fn refuse_messages(&mut self) {
+        if !self.may_be_refused() {
+            return;
+        }
+        let before = std::mem::replace(self, Self::new(Rc::clone(&self.fate)));
+        self.messages = before.messages;
+        for mut entry in before.entries.iter().copied() {
+            if entry.may_be_refused && !entry.refused {
                 entry.refused = true;
                 self.messages -= u32::from(entry.frame.kind == kind::MESSAGE);
             }
             if !entry.refused {
-                let at = records.len();
-                records.extend_from_slice(&self.records[entry.at..entry.at + entry.frame.bytes()]);
-                entry.at = at;
+                let record = entry.at..entry.at + entry.frame.bytes();
+                let body = entry.body..entry.body + entry.frame.body_bytes as usize;
+                (entry.at, entry.body) = (self.records.len(), self.body_bytes);
+                self.records.extend_from_slice(&before.records[record]);
+                before.for_each_slice(body, |bytes| self.append_body(bytes));
             }
+            self.entries.push(entry);
         }
-        self.records = records;
-        self.bodies = Bodies::Open(Vec::new());
-        self.body_bytes = 0;
-        self.chunk_segments.clear();
-        self.chunk_pins.clear();
-        self.waiting_since = None;
+        self.quiet_since = before.quiet_since.or(before.waiting_since);
+        self.tombstones = before.tombstones;
+        self.copies = before.copies;
+        self.finished = before.finished;
+        self.chunks = before.chunks;
+        self.chunks.retain(|chunk| !self.entries[chunk.entry].refused);
         self.fate.refuse();
-        self.records.len() < before
+    }
+
+    /// The parts of messages of the batch that lie in chunks.
+    pub(super) fn chunk_parts(&self) -> impl Iterator<Item = stored::Part> + '_ {
+        self.chunks.iter().map(|chunk| chunk.part)
     }
 
     /// Makes the bytes of the batch for `place`, and tells its commits where everything will lie.
@@ -342,14 +396,21 @@ impl Batch {
 
     fn body_checksum(&self, generation: Generation, range: Range<usize>) -> u32 {
         let mut checksum = generation.seed();
+        self.for_each_slice(range, |bytes| {
+            checksum = crc32c::crc32c_append(checksum, bytes);
+        });
+        checksum
+    }
+
+    /// Shows the bytes `range` of the bodies to `each`, piece by piece.
+    fn for_each_slice(&self, range: Range<usize>, mut each: impl FnMut(&[u8])) {
         let mut before = 0;
         self.for_each_body(|bytes| {
             let from = range.start.clamp(before, before + bytes.len()) - before;
             let to = range.end.clamp(before, before + bytes.len()) - before;
-            checksum = crc32c::crc32c_append(checksum, &bytes[from..to]);
+            each(&bytes[from..to]);
             before += bytes.len();
         });
-        checksum
     }
 
     fn placed(&self, place: Place, head: Rc<Slab>, share: Option<Rc<HotShare>>) -> Placed {

@@ -2,7 +2,7 @@
 
 use super::layout::{Frame, Generation};
 use super::record::kind;
-use super::stored::{Chunk, Hot, HotShare, Pin, Position, Stored};
+use super::stored::{self, Chunk, Hot, HotShare, Pin, Position, Stored};
 use super::{Extent, SegmentId};
 use crate::CommitError;
 use reactor::{Instant, Reactor, Signal, Slab, SlabSlice};
@@ -49,6 +49,11 @@ impl PlacedRecord {
     pub(super) fn is_message(&self) -> bool {
         matches!(self.frame.kind, kind::MESSAGE | kind::OUTCOMES_WITH_DSN)
     }
+
+    /// Bytes of the record, and of its body.
+    pub(super) fn bytes(&self) -> u32 {
+        self.frame.bytes() as u32 + self.frame.body_bytes
+    }
 }
 
 /// Shared by a batch and its commits.
@@ -86,6 +91,16 @@ impl Fate {
         self.signal.notify_all();
     }
 
+    /// Waits for the end of the matter.
+    pub(super) async fn decided(&self) -> Result<(), CommitError> {
+        loop {
+            if let Some(verdict) = self.verdict.get() {
+                return verdict;
+            }
+            self.signal.wait(Instant::NEVER).await;
+        }
+    }
+
     /// Shows every record to `each`.
     pub(super) fn each_record(&self, mut each: impl FnMut(&PlacedRecord)) {
         if let Some(placed) = &*self.placed.borrow() {
@@ -99,7 +114,7 @@ impl Fate {
 pub(super) enum Purpose {
     /// A message or chunk: refused when there is no room.
     Accept,
-    /// Outcomes: they wait for room.
+    /// Outcomes, and what is stored once more: they wait for room.
     Settle,
 }
 
@@ -114,7 +129,7 @@ enum State {
     /// Refused at once.
     Refused(CommitError),
     /// Record `index` of a batch.
-    Riding { fate: Rc<Fate>, index: usize, purpose: Purpose, chunks: Option<Box<[SegmentId]>> },
+    Riding { fate: Rc<Fate>, index: usize, purpose: Purpose, chunks: Option<Box<[stored::Part]>> },
 }
 
 impl Commit {
@@ -126,7 +141,7 @@ impl Commit {
         fate: &Rc<Fate>,
         index: usize,
         purpose: Purpose,
-        chunks: Option<Box<[SegmentId]>>,
+        chunks: Option<Box<[stored::Part]>>,
     ) -> Self {
         Self { state: State::Riding { fate: Rc::clone(fate), index, purpose, chunks } }
     }
@@ -178,16 +193,13 @@ impl Commit {
 }
 
 impl Placed {
-    fn stored(&self, index: usize, chunks: Option<Box<[SegmentId]>>) -> Stored {
+    fn stored(&self, index: usize, chunks: Option<Box<[stored::Part]>>) -> Stored {
         let record = &self.records[index];
         assert_ne!(record.frame.kind, kind::CHUNK, "a chunk is no message");
         assert_ne!(record.frame.kind, kind::OUTCOMES, "no message among these outcomes");
-        let position = Position {
-            segment: self.segment,
-            offset: self.offset + record.at as u32,
-            bytes: record.frame.bytes() as u32,
-        };
-        Stored { position, size: record.size, chunks, hot: self.hot(record) }
+        let at = self.offset + record.at as u32;
+        let position = Position::of(self.segment, at, &record.frame);
+        Stored { position, size: record.size, chunks, hot: self.hot(record).map(Box::new) }
     }
 
     fn hot(&self, record: &PlacedRecord) -> Option<Hot> {

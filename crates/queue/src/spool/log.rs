@@ -5,7 +5,7 @@ use super::layout::{BATCH_HEADER, BLOCK, FRAME, Frame, Generation};
 use super::plan::{Plan, STALL};
 use super::record::decode_message_of;
 use super::segments::Segments;
-use super::stored::{Finished, HotBudget, Opened, Piece, Pin, Position, Stored};
+use super::stored::{self, Finished, HotBudget, Opened, Piece, Pin, Position, Stored};
 use super::writer::Writer;
 use super::{Extent, NewMessage, Outcomes};
 use crate::{CommitError, LoadError};
@@ -130,7 +130,7 @@ impl Log {
         let fate = Rc::clone(&batch.fate);
         drop(batch);
         shared.appended(true);
-        Commit::riding(&fate, index, Purpose::Accept, message.chunk_segments())
+        Commit::riding(&fate, index, Purpose::Accept, message.chunk_parts())
     }
 
     /// Appends a part (at most 96 KiB) of the body of draft `id`, ahead of its message.
@@ -139,12 +139,16 @@ impl Log {
         if let Some(error) = self.refusal() {
             return Commit::refused(error);
         }
+        self.append_chunk_for(id, bytes, Purpose::Accept)
+    }
+
+    pub(super) fn append_chunk_for(&self, id: MessageId, bytes: &[u8], purpose: Purpose) -> Commit {
         let mut batch = self.shared.open_batch(bytes.len() + FRAME + 16);
-        let index = batch.add_chunk(id, bytes);
+        let index = batch.add_chunk(id, bytes, purpose);
         let fate = Rc::clone(&batch.fate);
         drop(batch);
-        self.shared.appended(true);
-        Commit::riding(&fate, index, Purpose::Accept, None)
+        self.shared.appended(purpose == Purpose::Accept);
+        Commit::riding(&fate, index, purpose, None)
     }
 
     fn refusal(&self) -> Option<CommitError> {
@@ -183,7 +187,7 @@ impl Log {
         let fate = Rc::clone(&batch.fate);
         drop(batch);
         shared.appended(false);
-        let chunks = dsn.and_then(NewMessage::chunk_segments);
+        let chunks = dsn.and_then(NewMessage::chunk_parts);
         Commit::riding(&fate, index, Purpose::Settle, chunks)
     }
 
@@ -192,7 +196,7 @@ impl Log {
     /// # Errors
     /// As [`LoadError`] says.
     pub(crate) async fn load(&self, position: Position) -> Result<Opened, LoadError> {
-        let Position { segment, offset, bytes } = position;
+        let Position { segment, offset, bytes, .. } = position;
         let raw = self.shared.read(segment, offset, bytes).await?;
         let record = raw.bytes();
         let damaged = || self.shared.damaged(segment, offset);
@@ -224,8 +228,8 @@ impl Log {
 
     /// Keeps the segments of a message while the result lives (an attempt in flight).
     pub(crate) fn pin(&self, stored: &Stored) -> Vec<Pin> {
-        let pin = |segment| Pin::new(&self.shared.segments, segment);
-        stored.segments().map(pin).collect()
+        let pin = |(segment, _)| Pin::new(&self.shared.segments, segment);
+        stored.parts().map(pin).collect()
     }
 
     /// Whether a write or sync has failed: the process must drain and exit 74.
@@ -339,9 +343,7 @@ impl Shared {
         let mut totals = self.totals.get();
         totals.live_bytes -= stored.size;
         self.totals.set(totals);
-        for segment in stored.segments() {
-            self.segments.drop_live(segment);
-        }
+        stored.parts().for_each(|part| self.segments.drop_live(part));
     }
 }
 
@@ -352,11 +354,12 @@ const RECORD_BYTES_MAX: usize = 8 << 20;
 const RECORD_FIXED: usize = FRAME + BATCH_HEADER + 256;
 
 impl NewMessage<'_> {
-    fn chunk_segments(&self) -> Option<Box<[SegmentId]>> {
+    pub(super) fn chunk_parts(&self) -> Option<Box<[stored::Part]>> {
         if self.chunks.is_empty() {
             return None;
         }
-        Some(self.chunks.iter().map(|chunk| chunk.extent.segment).collect())
+        let parts = self.chunks.iter();
+        Some(parts.map(|chunk| (chunk.extent.segment, chunk.extent.bytes)).collect())
     }
 }
 
@@ -364,14 +367,6 @@ impl Outcomes<'_> {
     fn record_bytes(&self) -> usize {
         let changes = self.changes.iter().map(|(_, change)| change.bytes_max());
         RECORD_FIXED + changes.sum::<usize>()
-    }
-}
-
-impl Stored {
-    /// The segments that it lies in, one for each part.
-    pub(super) fn segments(&self) -> impl Iterator<Item = SegmentId> + '_ {
-        let chunks = self.chunks.iter().flat_map(|chunks| chunks.iter().copied());
-        std::iter::once(self.position.segment).chain(chunks)
     }
 }
 

@@ -1,13 +1,16 @@
 //! The segments of a log: who needs them, and which can go.
 //!
-//! A segment is deleted when nothing is written to it, no message lives in it, nobody has pinned
-//! it, and every segment whose messages its outcomes name has durably gone: an outcome that
-//! vanished before the message it is about would bring the message back.
+//! A segment can go when nothing is written to it, no message lives in it, nobody has pinned it,
+//! every segment whose messages its outcomes name has durably gone (an outcome that vanished before
+//! the message it is about would bring the message back), and every segment whose end its header
+//! gives has gone too, or is ended by a newer one.
 
 use super::SegmentId;
 use super::layout::Generation;
 use super::pool::Spares;
-use reactor::{File, Reactor, Signal};
+use super::stored::Part;
+use mail::MessageId;
+use reactor::{File, Instant, Reactor, Signal};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
@@ -22,13 +25,23 @@ pub(super) struct Segment {
     /// Bytes of the file.
     pub(super) file_bytes: u64,
     file: Option<Rc<File>>,
-    /// Messages whose record or chunks lie here.
+    /// Records and chunks here of messages that are not over, and their bytes.
     live: u64,
+    live_bytes: u64,
     pins: u64,
-    /// Segments that must have gone before this one.
-    needs: BTreeSet<SegmentId>,
+    /// Segments that must have gone before this one, and the bytes of the outcomes here that are
+    /// about messages in them.
+    needs: BTreeMap<SegmentId, u64>,
+    /// Segments whose end stands in this one's header.
+    ends: BTreeSet<SegmentId>,
     /// Being written, or prepared for it.
     writing: bool,
+    /// How far it has been written, where that is known.
+    written: Option<u32>,
+    /// Its living messages and its outcomes have been written elsewhere.
+    emptied: bool,
+    /// Not to be compacted before this time.
+    rests_until: Option<Instant>,
     /// Damaged as a whole, and kept for whoever wants to look.
     quarantined: bool,
     /// Being deleted.
@@ -39,6 +52,9 @@ pub(super) struct Segment {
 pub(super) struct Segments {
     all: RefCell<BTreeMap<SegmentId, Segment>>,
     open: RefCell<VecDeque<SegmentId>>,
+    /// Where the copies of messages lie that have several: an outcome must live as long as any of
+    /// them.
+    copies: RefCell<BTreeMap<MessageId, Vec<SegmentId>>>,
     /// Free bytes of the file system that messages leave alone.
     pub(super) leave_bytes: Cell<u64>,
     /// Files for segments to come.
@@ -60,19 +76,24 @@ impl Segment {
             file_bytes,
             file: None,
             live: 0,
+            live_bytes: 0,
             pins: 0,
-            needs: BTreeSet::new(),
+            needs: BTreeMap::new(),
+            ends: BTreeSet::new(),
             writing: false,
+            written: None,
+            emptied: false,
+            rests_until: None,
             quarantined: false,
             doomed: false,
         }
     }
 
     /// A segment to write to; it stays at least as long as those that its header ends.
-    pub(super) fn writing(mut self, file: Rc<File>, needs: BTreeSet<SegmentId>) -> Self {
+    pub(super) fn writing(mut self, file: Rc<File>, ends: BTreeSet<SegmentId>) -> Self {
         self.writing = true;
         self.file = Some(file);
-        self.needs = needs;
+        self.ends = ends;
         self
     }
 
@@ -86,6 +107,51 @@ impl Segment {
     pub(super) fn quarantined(file_bytes: u64) -> Self {
         Self::new(Generation(0), file_bytes).kept()
     }
+
+    /// Whether nothing keeps it but what it may need.
+    fn is_free(&self) -> bool {
+        let used = self.writing || self.quarantined || self.doomed;
+        !used && self.live == 0 && self.pins == 0
+    }
+
+    /// Bytes that it takes on disk.
+    fn weight(&self, in_place: bool) -> u64 {
+        match self.written {
+            // A file that grows is as long as it has been written.
+            Some(written) if !in_place => u64::from(written),
+            Some(_) | None => self.file_bytes,
+        }
+    }
+
+    /// Bytes of living messages, and of outcomes that are needed.
+    fn bytes_in_use(&self) -> u64 {
+        self.live_bytes + self.needs.values().sum::<u64>()
+    }
+}
+
+/// Bytes of a log, or of a segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Weight {
+    /// On disk.
+    pub(super) bytes: u64,
+    /// Of living messages, and of outcomes that are needed.
+    pub(super) live_bytes: u64,
+}
+
+impl Weight {
+    /// What deleting it would win.
+    pub(super) fn dead_bytes(self) -> u64 {
+        self.bytes.saturating_sub(self.live_bytes)
+    }
+}
+
+/// The segments of a log, as compaction looks at them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Weights {
+    /// All but those that are kept for ever or are about to go.
+    pub(super) total: Weight,
+    /// Those that may be compacted.
+    pub(super) candidates: Vec<(SegmentId, Weight)>,
 }
 
 impl Segments {
@@ -93,6 +159,7 @@ impl Segments {
         Rc::new(Self {
             all: RefCell::new(BTreeMap::new()),
             open: RefCell::new(VecDeque::new()),
+            copies: RefCell::default(),
             leave_bytes: Cell::new(0),
             spares: RefCell::default(),
             sweep: Signal::new(reactor),
@@ -126,21 +193,115 @@ impl Segments {
         self.change(id, |segment| segment.pins -= 1);
     }
 
-    /// A message has come to lie here.
-    pub(super) fn add_live(&self, id: SegmentId) {
-        self.change(id, |segment| segment.live += 1);
+    /// A part of a message has come to lie here.
+    pub(super) fn add_live(&self, (id, bytes): Part) {
+        self.change(id, |segment| {
+            segment.live += 1;
+            segment.live_bytes += u64::from(bytes);
+        });
     }
 
-    /// A message that lay here is over.
-    pub(super) fn drop_live(&self, id: SegmentId) {
-        self.change(id, |segment| segment.live -= 1);
+    /// A message that had this part is over, or has moved.
+    pub(super) fn drop_live(&self, (id, bytes): Part) {
+        self.change(id, |segment| {
+            segment.live -= 1;
+            segment.live_bytes -= u64::from(bytes);
+        });
     }
 
-    /// `id` holds outcomes of messages in `of`: it stays as long as that is there.
-    pub(super) fn need(&self, id: SegmentId, of: SegmentId) {
+    /// `id` holds `bytes` of outcomes of messages in `of`: it stays as long as that is there.
+    pub(super) fn need(&self, id: SegmentId, of: SegmentId, bytes: u64) {
         if id != of && self.all.borrow().contains_key(&of) {
-            self.with(id, |segment| segment.needs.insert(of));
+            self.with(id, |segment| *segment.needs.entry(of).or_default() += bytes);
         }
+    }
+
+    /// The header of `id` says where `ends` end.
+    pub(super) fn ends(&self, id: SegmentId, ends: impl Iterator<Item = SegmentId>) {
+        self.with(id, |segment| segment.ends.extend(ends));
+    }
+
+    /// `id` has been written up to `at`.
+    pub(super) fn wrote(&self, id: SegmentId, at: u32) {
+        self.with(id, |segment| segment.written = segment.written.max(Some(at)));
+    }
+
+    /// A message has several copies; one lies in `segment`.
+    pub(super) fn copied(&self, message: MessageId, segment: SegmentId) {
+        let mut copies = self.copies.borrow_mut();
+        let copies = copies.entry(message).or_default();
+        if !copies.contains(&segment) {
+            copies.push(segment);
+        }
+    }
+
+    /// The segments that exist and hold a copy of `message`, when one lies in `segment`.
+    pub(super) fn copies_of(&self, message: MessageId, segment: SegmentId) -> Vec<SegmentId> {
+        let mut found = vec![segment];
+        let copies = self.copies.borrow();
+        let others = copies.get(&message).into_iter().flatten();
+        found.extend(others.copied().filter(|other| *other != segment));
+        let all = self.all.borrow();
+        found.retain(|segment| all.contains_key(segment));
+        found
+    }
+
+    /// `id` holds `bytes` of outcomes of `message`, a copy of which lies in `of`: it stays as long
+    /// as any copy.
+    pub(super) fn entomb(&self, id: SegmentId, message: MessageId, of: SegmentId, bytes: u64) {
+        if reactor::mutated("copy-not-needed") {
+            return self.need(id, of, bytes);
+        }
+        // An outcome that was appended before the copy needs it not, and is bound to it all the
+        // same: it could only go earlier.
+        for of in self.copies_of(message, of) {
+            self.need(id, of, bytes);
+        }
+    }
+
+    /// All that lives in `id` has been written elsewhere, its outcomes too: nothing keeps it but
+    /// who reads it.
+    pub(super) fn emptied(&self, id: SegmentId) {
+        self.change(id, |segment| {
+            segment.emptied = true;
+            segment.needs.clear();
+        });
+    }
+
+    /// Leaves a segment alone until `until`.
+    pub(super) fn rest(&self, id: SegmentId, until: Instant) {
+        self.with(id, |segment| segment.rests_until = Some(until));
+    }
+
+    /// A segment is damaged: it stays for ever.
+    pub(super) fn keep(&self, id: SegmentId) {
+        self.with(id, |segment| segment.quarantined = true);
+    }
+
+    /// Whether something lives in it.
+    pub(super) fn lives(&self, id: SegmentId) -> bool {
+        self.with(id, |segment| segment.live > 0) == Some(true)
+    }
+
+    /// What compaction chooses from.
+    pub(super) fn weights(&self, in_place: bool, now: Instant) -> Weights {
+        let all = self.all.borrow();
+        let mut weights = Weights::default();
+        for (id, segment) in all.iter() {
+            let going = segment.live == 0 && segment.emptied || segment.doomed;
+            if going || segment.quarantined {
+                continue;
+            }
+            let bytes = segment.weight(in_place);
+            let weight = Weight { bytes, live_bytes: segment.bytes_in_use() };
+            weights.total.bytes += weight.bytes;
+            weights.total.live_bytes += weight.live_bytes;
+            let rests = segment.rests_until.is_some_and(|until| until > now);
+            if !segment.writing && !rests && ended(&all, *id, segment) {
+                weights.candidates.push((*id, weight));
+            }
+        }
+        weights
     }
 
     /// Nothing more is written to it.
@@ -177,20 +338,19 @@ impl Segments {
     /// The segments that can go now; they are the caller's to delete.
     pub(super) fn take_dead(&self) -> Vec<SegmentId> {
         let mut all = self.all.borrow_mut();
-        let free = |segment: &Segment| {
-            let used = segment.writing || segment.quarantined || segment.doomed;
-            !used && segment.live == 0 && segment.pins == 0
-        };
-        let dead: Vec<SegmentId> = all
-            .iter()
-            .filter(|(_, segment)| free(segment))
-            .filter(|(_, segment)| segment.needs.iter().all(|need| !all.contains_key(need)))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in &dead {
-            let segment = all.get_mut(id).expect("just seen");
+        let ids: Vec<SegmentId> =
+            all.iter().filter(|(_, segment)| segment.is_free()).map(|(id, _)| *id).collect();
+        let mut dead = Vec::new();
+        for id in ids {
+            let segment = &all[&id];
+            let needed = segment.needs.keys().any(|need| all.contains_key(need));
+            if needed || !ended(&all, id, segment) {
+                continue;
+            }
+            let segment = all.get_mut(&id).expect("just seen");
             segment.doomed = true;
             segment.file = None;
+            dead.push(id);
         }
         dead
     }
@@ -201,10 +361,27 @@ impl Segments {
         for id in ids {
             all.remove(id);
         }
+        for segment in all.values_mut() {
+            segment.needs.retain(|need, _| !ids.contains(need));
+            segment.ends.retain(|end| !ids.contains(end));
+        }
+        self.copies.borrow_mut().retain(|_, copies| {
+            copies.retain(|copy| !ids.contains(copy));
+            copies.len() > 1
+        });
     }
 
     /// Bytes of all their files.
     pub(super) fn file_bytes(&self) -> u64 {
         self.all.borrow().values().map(|segment| segment.file_bytes).sum()
     }
+}
+
+/// Whether the segments that the header of `id` ends have gone, or are ended by a newer one that
+/// stays.
+fn ended(all: &BTreeMap<SegmentId, Segment>, id: SegmentId, segment: &Segment) -> bool {
+    segment.ends.iter().filter(|end| all.contains_key(end)).all(|end| {
+        let mut newer = all.range(id..).filter(|(newer, _)| **newer != id);
+        newer.any(|(_, newer)| !newer.doomed && newer.ends.contains(end))
+    })
 }

@@ -1,10 +1,11 @@
 //! What the façade holds of stored messages: places, and bytes that are still in memory.
 
+use super::layout::Frame;
 use super::record::{MessageRecord, decode_message_of};
 use super::segments::Segments;
 use super::{Extent, SegmentId};
 use mail::Envelope;
-use reactor::{Part, Slab, SlabSlice};
+use reactor::{Slab, SlabSlice};
 use std::cell::Cell;
 use std::ops::Range;
 use std::rc::Rc;
@@ -18,6 +19,16 @@ pub(crate) struct Position {
     pub offset: u32,
     /// How long it is with its frame, in bytes.
     pub bytes: u32,
+    /// Bytes of the body behind it, in the same batch.
+    pub body_bytes: u32,
+}
+
+impl Position {
+    /// That of the record with `frame` at `offset`.
+    pub(super) fn of(segment: SegmentId, offset: u32, frame: &Frame) -> Self {
+        let bytes = u32::try_from(frame.bytes()).expect("a record fits its segment");
+        Self { segment, offset, bytes, body_bytes: frame.body_bytes }
+    }
 }
 
 /// Where a message is stored. Neither `Copy` nor `Clone`: whoever holds it owns the place, and
@@ -28,10 +39,22 @@ pub(crate) struct Stored {
     pub position: Position,
     /// Bytes of the header block and the body, in wire form.
     pub size: u64,
-    /// Segments that hold streamed parts of the body.
-    pub(super) chunks: Option<Box<[SegmentId]>>,
+    /// Segments that hold streamed parts of the body, and how many bytes, for each part.
+    pub(super) chunks: Option<Box<[Part]>>,
     /// The message in memory, while the budget has room for it. Set it to `None` to let go.
-    pub hot: Option<Hot>,
+    pub hot: Option<Box<Hot>>,
+}
+
+/// A part of a message: where it lies, and its bytes there.
+pub(super) type Part = (SegmentId, u32);
+
+impl Stored {
+    /// The parts that it consists of on disk.
+    pub(super) fn parts(&self) -> impl Iterator<Item = Part> + '_ {
+        let chunks = self.chunks.iter().flat_map(|chunks| chunks.iter().copied());
+        let Position { segment, bytes, body_bytes, .. } = self.position;
+        std::iter::once((segment, bytes + body_bytes)).chain(chunks)
+    }
 }
 
 /// Whether a message is over with the outcomes that are being appended.
@@ -138,7 +161,7 @@ pub(crate) struct Opened {
     /// The envelope.
     pub envelope: Rc<Envelope>,
     /// The header block.
-    pub header: Part,
+    pub header: reactor::Part,
     /// The body, in order.
     pub pieces: Vec<Piece>,
     /// Lines of the body that begin with a stuffed dot.
@@ -167,7 +190,7 @@ impl Opened {
         let header = at + message.header.start..at + message.header.end;
         Self {
             envelope: Rc::new(message.envelope),
-            header: Part::Slice(SlabSlice::new(Rc::clone(slab), header)),
+            header: reactor::Part::Slice(SlabSlice::new(Rc::clone(slab), header)),
             pieces: message.chunks.into_iter().map(Piece::Disk).chain(tail).collect(),
             stuffed_lines: message.stuffed_lines,
             size: message.size,

@@ -7,7 +7,7 @@
 //! it is no part of the sequence, and no reply waits for it.
 
 use super::SegmentId;
-use super::batch::{BATCH_BYTES_MAX, Batch};
+use super::batch::{BATCH_BYTES_MAX, Batch, Tombstone};
 use super::fate::{Fate, Place};
 use super::layout::{Directory, End, Generation};
 use super::log::{Log, Sample, Shared};
@@ -48,6 +48,7 @@ struct Flight {
     segment: SegmentId,
     generation: Generation,
     offset: u32,
+    bytes: u32,
     began: Instant,
     landed: bool,
     batch: Batch,
@@ -88,6 +89,7 @@ pub(super) struct Writer {
 /// What can be done now.
 enum Next {
     Nothing,
+    Refuse,
     Leave,
     Roll,
     Write,
@@ -173,12 +175,27 @@ impl Writer {
             return Next::Nothing;
         }
         let batch = self.closed.front().unwrap_or(&self.open);
-        let Some(current) = &self.current else { return Next::Roll };
-        if current.has_room(batch) {
+        if self.current.as_ref().is_some_and(|current| current.has_room(batch)) {
             return Next::Write;
         }
+        // The reserve is not for messages, nor for those that were appended before it was touched.
+        if self.full && self.pending().any(Batch::may_be_refused) {
+            return Next::Refuse;
+        }
         // Without a segment to go to, this one is not left: there may be room for smaller batches.
-        if self.ready.is_some() { Next::Leave } else { Next::Roll }
+        if self.current.is_some() && self.ready.is_some() { Next::Leave } else { Next::Roll }
+    }
+
+    /// The batches that are not in flight.
+    fn pending(&self) -> impl Iterator<Item = &Batch> {
+        self.closed.iter().chain([&self.open])
+    }
+
+    /// What shows when all that has been appended so far is durable; `None`: now.
+    pub(super) fn last_fate(&self) -> Option<Rc<Fate>> {
+        let flights = self.flights.iter().map(|flight| &flight.batch);
+        let batches = flights.chain(self.pending()).filter(|batch| !batch.is_empty());
+        batches.last().map(|batch| Rc::clone(&batch.fate))
     }
 
     /// Goes on elsewhere; the seal comes when all that was written here is durable.
@@ -263,6 +280,7 @@ impl Shared {
             let next = self.writer.borrow().next(now, self.plan.in_flight_max);
             match next {
                 Next::Write => self.start(),
+                Next::Refuse => self.refuse_messages(),
                 Next::Leave => self.leave(),
                 Next::Roll if self.roll() => {}
                 Next::Roll | Next::Nothing => return self.look_again(),
@@ -278,32 +296,33 @@ impl Shared {
         if can_start && !overdue { writer.open_due() } else { Instant::NEVER }
     }
 
-    /// Goes to the prepared segment; without one refuses what may be refused, if that is for want
-    /// of room. Whether there is something to look at again.
+    /// Goes to the prepared segment. Whether there was one.
     fn roll(self: &Rc<Self>) -> bool {
         let mut writer = self.writer.borrow_mut();
-        if writer.current.is_none()
-            && let Some(fresh) = writer.ready.take()
-        {
-            writer.enter(fresh);
-            self.prepare.notify_one();
-            return true;
-        }
-        if !writer.full {
+        if writer.current.is_some() {
             return false;
         }
+        let Some(fresh) = writer.ready.take() else { return false };
+        writer.enter(fresh);
+        self.prepare.notify_one();
+        true
+    }
+
+    /// Refuses what may be refused. What is left is smaller, and may fit where the messages did not.
+    fn refuse_messages(self: &Rc<Self>) {
+        let mut writer = self.writer.borrow_mut();
         // The open batch is closed with the others: what comes after is judged anew.
         let open = writer.close_open(Fate::new(&self.reactor));
         let mut left = std::mem::take(&mut writer.closed);
         left.push_back(open);
-        let mut refused = false;
-        for batch in &mut left {
-            refused |= batch.refuse_messages();
+        for mut batch in left {
+            batch.refuse_messages();
+            if batch.is_empty() {
+                batch.fate.decide(Err(CommitError::Full));
+            } else {
+                writer.closed.push_back(batch);
+            }
         }
-        left.retain(|batch| !batch.is_empty());
-        writer.closed = left;
-        // What is left is smaller, and may fit where the messages did not.
-        refused
     }
 
     fn start(self: &Rc<Self>) {
@@ -331,6 +350,7 @@ impl Shared {
             segment: current.id,
             generation: current.generation,
             offset: current.at,
+            bytes: built.bytes,
             began: self.reactor.now(),
             landed: false,
             batch,
@@ -477,15 +497,20 @@ impl Shared {
         batch.fate.each_record(|record| {
             totals.live_bytes += record.size;
             if record.is_message() {
-                self.segments.add_live(segment);
+                self.segments.add_live((segment, record.bytes()));
             }
         });
         self.totals.set(totals);
-        for chunk in &batch.chunk_segments {
-            self.segments.add_live(*chunk);
+        batch.chunk_parts().for_each(|part| self.segments.add_live(part));
+        self.segments.wrote(segment, flight.offset + flight.bytes);
+        // Before the outcomes, which must live as long as every copy.
+        for (message, before) in &batch.copies {
+            self.segments.copied(*message, *before);
+            self.segments.copied(*message, segment);
         }
-        for of in &batch.tombstones {
-            self.segments.need(segment, *of);
+        for tombstone in &batch.tombstones {
+            let Tombstone { message, of, bytes } = *tombstone;
+            self.segments.entomb(segment, message, of, bytes);
         }
         for stored in batch.finished {
             self.release(&stored);
