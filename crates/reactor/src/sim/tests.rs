@@ -1,5 +1,10 @@
 //! What a world promises.
 
+mod disks;
+mod each;
+mod kernels;
+mod links;
+
 use super::{Chance, Faults, Host, Process, World};
 use crate::{Hangup, Instant, OpenHow, Part, Reactor, Slab, channel};
 use std::cell::{Cell, RefCell};
@@ -26,6 +31,14 @@ fn finish<T: 'static>(
     reactor.spawn(async move { *place.borrow_mut() = Some(task.await) });
     assert!(world.run(|| result.borrow().is_some(), 24 * HOUR), "the task does not end");
     result.take().expect("just seen")
+}
+
+/// The events of a world as text.
+fn listen_to(world: &World) -> Rc<RefCell<Vec<String>>> {
+    let heard = Rc::new(RefCell::new(Vec::new()));
+    let ears = Rc::clone(&heard);
+    world.watch(move |line| ears.borrow_mut().push(line.to_owned()));
+    heard
 }
 
 fn worlds() -> impl Iterator<Item = World> {
@@ -377,16 +390,30 @@ fn shards_of_a_process_reach_each_other_and_timers_move_the_clock() {
 }
 
 #[test]
-fn a_step_of_the_wall_clock_moves_no_timer() {
+fn steps_of_the_wall_clock_both_ways_move_no_timer() {
     let world = World::new(1, Faults::none());
     let host = world.host(ALPHA);
     let reactor = host.start().reactor();
     let before = reactor.wall_clock();
     host.step_clock(HOUR);
     assert_eq!(reactor.wall_clock(), before + HOUR);
+    host.step_clock_back(3 * HOUR);
+    assert_eq!(reactor.wall_clock(), before - 2 * HOUR);
     let ours = reactor.clone();
     finish(&world, &reactor, async move { ours.sleep(Instant(1_000)).await });
     assert_eq!(world.now(), Instant(1_000));
+}
+
+#[test]
+fn a_clock_can_be_wrong_at_boot_but_not_before_1970() {
+    let world = World::new(1, Faults::none());
+    let (host, other) = (world.host(ALPHA), world.host(BETA));
+    host.set_clock(HOUR);
+    let reactor = host.start().reactor();
+    assert_eq!((reactor.wall_clock(), host.wall_clock()), (HOUR, HOUR));
+    assert_eq!(other.wall_clock(), world.wall_clock());
+    host.step_clock_back(2 * HOUR);
+    assert_eq!(reactor.wall_clock(), Duration::ZERO);
 }
 
 #[test]
