@@ -189,11 +189,14 @@ impl File {
     /// (of up to 1024 parts).
     ///
     /// # Errors
-    /// As pwritev2(2); a short write is `WriteZero`. Nothing is known of the range then.
+    /// As pwritev2(2). A short write is a failed one, and the rest is asked why: it is how a file
+    /// that grows meets a full disk or a quota, so that it is `StorageFull` when the rest gives no
+    /// other reason. Nothing is known of the range then.
     pub async fn write(&self, mut parts: Vec<Part>, offset: u64, durable: bool) -> io::Result<()> {
         let total: usize = parts.iter().map(|part| part.as_slice().len()).sum();
         let mut written = 0;
-        // Once, unless there are more parts than one call takes.
+        let mut short = false;
+        // Once, unless there are more parts than one call takes, or a write was short.
         while written < total {
             let gather = self.core.gather(parts, written);
             let wanted = gather.len();
@@ -205,14 +208,16 @@ impl File {
                     Operation::Write { file, offset, parts: &raw const **gather, durable }
                 });
             let landed = pending.await;
-            if landed.result? as usize != wanted {
+            let landed_bytes = landed.result? as usize;
+            if landed_bytes == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
+            short |= landed_bytes != wanted;
             let Payload::Parts(gather) = landed.payload else { unreachable!("given above") };
             parts = self.core.ungather(gather);
-            written += wanted;
+            written += landed_bytes;
         }
-        Ok(())
+        if short { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
     /// Reads up to `length` bytes at `offset` into `slab` (its old bytes are forgotten); fewer at
