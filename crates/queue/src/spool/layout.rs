@@ -5,7 +5,7 @@ use super::codec::{Decoder, Encoder, Malformed};
 
 mod directory;
 
-pub(super) use directory::{Directory, Seal, find_seal};
+pub(super) use directory::{Directory, Listed, Seal, find_seal};
 
 /// The granularity of everything that is written: batches begin and end on it, so that no block is
 /// written twice. Larger than any sector in use, and the page size.

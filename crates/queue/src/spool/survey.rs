@@ -161,6 +161,26 @@ pub(super) async fn read_contents(file: &File, length: u64) -> Contents {
     contents
 }
 
+/// The bytes from `from`, a block boundary, to `to`, if the disk gives all of them.
+pub(super) async fn read_range(file: &File, from: u64, to: u64) -> Option<Vec<u8>> {
+    let length = usize::try_from(to - from).expect("a segment fits the memory");
+    let mut bytes = Vec::with_capacity(length);
+    while bytes.len() < length {
+        let asked = (length - bytes.len()).min(PIECE);
+        let at = from + bytes.len() as u64;
+        let mut read = None;
+        for _ in 0..TRIES {
+            let slab = file.read(Slab::new(asked), at, asked.next_multiple_of(BLOCK)).await;
+            read = slab.ok().filter(|slab| slab.len() >= asked);
+            if read.is_some() {
+                break;
+            }
+        }
+        bytes.extend_from_slice(&read?.as_slice()[..asked]);
+    }
+    Some(bytes)
+}
+
 /// Whether the disk gives the first block of a segment, which is there always.
 pub(super) async fn gives_first_block(file: &File) -> bool {
     read_up_to(file, BLOCK, BLOCK, &mut Vec::new()).await

@@ -5,6 +5,7 @@
 //! to there a batch that does not verify is damage, behind it is the torn tail, which nobody was
 //! promised and which ends the log.
 
+use super::layout::BatchHeader;
 use super::scan::{Scan, Scanned};
 
 /// Walks the batches of the last start, in the order of segments and offsets.
@@ -36,6 +37,11 @@ impl Tail {
         }
         !self.cut
     }
+
+    /// Passes over a sealed segment, which ends with this sequence: all of it was durable.
+    pub(super) fn pass(&mut self, sequence: u64) {
+        self.last = self.last.max(sequence);
+    }
 }
 
 /// Finds the highest `durable_through`, given the segments of the last start from the newest
@@ -55,6 +61,12 @@ impl Horizon {
         scan.batches.iter().any(|batch| batch.header.sequence <= self.durable_through)
     }
 
+    /// Takes in a sealed segment, given the header of the seal: all of it is certain, and all before
+    /// it.
+    pub(super) fn pass(&mut self, seal: BatchHeader) {
+        self.durable_through = self.durable_through.max(seal.durable_through);
+    }
+
     pub(super) fn durable_through(&self) -> u64 {
         self.durable_through
     }
@@ -63,7 +75,6 @@ impl Horizon {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spool::layout::BatchHeader;
     use crate::spool::scan::ScannedSeal;
 
     fn batch(sequence: u64, durable_through: u64, whole: bool) -> Scanned {
