@@ -70,6 +70,11 @@ impl Shards {
             .collect()
     }
 
+    /// Gives one shard an order; whether it was reached.
+    pub(crate) fn give(&self, shard: usize, order: Order) -> bool {
+        self.orders[shard].try_send(order).is_ok()
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.orders.len()
