@@ -1,9 +1,10 @@
 //! The other end of the admin API: what the commands use.
 
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::client::conn::http1::SendRequest;
 use hyper::header::{CONTENT_TYPE, HOST};
-use hyper::{Request, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use std::fmt;
@@ -53,12 +54,14 @@ impl ClientError {
         match self {
             Self::NotRunning { .. } => 69,
             Self::NotPermitted { .. } => 77,
+            Self::Refused { status: 507, .. } => 75,
+            Self::Refused { status: 500, .. } => 74,
             Self::Refused { .. } => 65,
             Self::Broken { .. } => 75,
         }
     }
 
-    fn broken(error: &dyn fmt::Display) -> Self {
+    pub(crate) fn broken(error: &dyn fmt::Display) -> Self {
         Self::Broken { text: error.to_string() }
     }
 }
@@ -96,37 +99,59 @@ pub fn call(
     path: &str,
     body: Option<&Value>,
 ) -> Result<Value, ClientError> {
+    within(PATIENCE, async {
+        let mut sender = connect(socket).await?;
+        let bytes = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
+        let asked = request(method, path, Full::new(bytes))?;
+        let reply =
+            sender.send_request(asked).await.map_err(|error| ClientError::broken(&error))?;
+        answer_of(reply).await
+    })
+}
+
+/// Runs `asking` to its end on this thread, for at most `patience`.
+pub(crate) fn within<T>(
+    patience: Duration,
+    asking: impl Future<Output = Result<T, ClientError>>,
+) -> Result<T, ClientError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| ClientError::broken(&error))?;
     runtime.block_on(async {
-        let asked = tokio::time::timeout(PATIENCE, ask(socket, method, path, body));
+        let asked = tokio::time::timeout(patience, asking);
         asked.await.unwrap_or_else(|_| Err(ClientError::broken(&"no answer in time")))
     })
 }
 
-async fn ask(
-    socket: &Path,
-    method: Method,
-    path: &str,
-    body: Option<&Value>,
-) -> Result<Value, ClientError> {
+/// A connection to the relay that listens at `socket`.
+pub(crate) async fn connect<B>(socket: &Path) -> Result<SendRequest<B>, ClientError>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let stream = UnixStream::connect(socket).await.map_err(|error| refusal(socket, &error))?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| ClientError::broken(&error))?;
     // The connection ends with its sender; an error of it is the sender's error too.
     tokio::spawn(async move { drop(connection.await) });
-    let bytes = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
-    let request = Request::builder()
+    Ok(sender)
+}
+
+/// A request with what each of ours has.
+pub(crate) fn request<B>(method: Method, path: &str, body: B) -> Result<Request<B>, ClientError> {
+    Request::builder()
         .method(method)
         .uri(path)
         .header(HOST, "ringpost")
         .header(CONTENT_TYPE, "application/json")
-        .body(Full::new(bytes))
-        .map_err(|error| ClientError::broken(&error))?;
-    let reply = sender.send_request(request).await.map_err(|error| ClientError::broken(&error))?;
+        .body(body)
+        .map_err(|error| ClientError::broken(&error))
+}
+
+/// The whole answer as JSON.
+pub(crate) async fn answer_of(reply: Response<Incoming>) -> Result<Value, ClientError> {
     let status = reply.status();
     let answer = Limited::new(reply.into_body(), ANSWER_BYTES_MAX)
         .collect()
@@ -134,6 +159,15 @@ async fn ask(
         .map_err(|error| ClientError::broken(&error))?
         .to_bytes();
     read(status, &answer)
+}
+
+/// What an answer that is not 2xx means.
+pub(crate) async fn refusal_of(reply: Response<Incoming>) -> ClientError {
+    let status = reply.status().as_u16();
+    match answer_of(reply).await {
+        Err(error) => error,
+        Ok(value) => ClientError::Refused { status, text: value.to_string() },
+    }
 }
 
 fn refusal(socket: &Path, error: &io::Error) -> ClientError {

@@ -6,7 +6,7 @@ use crate::filter::{FilterWords, ListWords};
 use crate::health::Health;
 use crate::meters::Meters;
 use crate::order::{Action, Order};
-use crate::view;
+use crate::{transfer, view};
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -58,6 +58,8 @@ pub(crate) fn admin(desk: Arc<Desk>) -> Router {
         .route("/queue/hold", post(hold))
         .route("/queue/release", post(release))
         .route("/queue/remove", post(remove))
+        .route("/queue/export", get(transfer::serve_export))
+        .route("/queue/import", post(transfer::serve_import))
         .route("/destinations", get(crate::status::destinations))
         .route("/reload", post(reload))
         .route("/drain", post(drain))
@@ -177,7 +179,7 @@ async fn drain(State(desk): Shared) -> Response {
 }
 
 /// A refusal with its reason.
-fn no(status: StatusCode, why: &str) -> Response {
+pub(crate) fn no(status: StatusCode, why: &str) -> Response {
     (status, Json(json!({ "error": why }))).into_response()
 }
 

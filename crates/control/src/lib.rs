@@ -21,10 +21,12 @@ mod meters;
 mod options;
 mod order;
 mod plane;
+pub mod portable;
 mod resolver;
 mod sockets;
 mod status;
 mod systemd;
+pub mod transfer;
 mod view;
 mod warnings;
 

@@ -1,8 +1,9 @@
 //! What the control plane asks of a shard, and how the shard obeys.
 
+use crate::transfer::{ImportPiece, carry_in, carry_out};
 use delivery::{Delivery, DestinationView};
 use mail::{MessageId, NextHop, UnixTime};
-use queue::{Filter, Listed, Queue, Shown, Summary};
+use queue::{ExportStep, Filter, ImportError, Listed, Portable, Queue, Shown, Summary};
 use reactor::{Reactor, Receiver};
 use server::Server;
 use std::collections::BTreeSet;
@@ -56,6 +57,20 @@ pub enum Order {
         filter: Filter,
         /// How many there were.
         answer: Answer<usize>,
+    },
+    /// All messages, step by step, for as long as somebody asks for another one.
+    Export {
+        /// Whoever asks, and waits.
+        wanted: Receiver<Answer<ExportStep>>,
+    },
+    /// A message that comes from elsewhere.
+    Import {
+        /// Its envelope.
+        message: Box<Portable>,
+        /// Its bytes.
+        pieces: Receiver<ImportPiece>,
+        /// Its new id.
+        answer: Answer<Result<MessageId, ImportError>>,
     },
     /// Next hops and how they fare.
     Destinations {
@@ -133,6 +148,14 @@ pub async fn obey(parts: Parts, mut orders: Receiver<Order>) {
             Order::Show { id, answer } => answer(parts.queue.show(id).await),
             Order::Summary { answer } => answer(parts.queue.summary(now(&parts))),
             Order::Act { action, filter, answer } => answer(act(&parts, action, &filter)),
+            Order::Export { wanted } => {
+                let carried = carry_out(parts.queue.export(), wanted, parts.reactor.clone());
+                parts.reactor.spawn(carried);
+            }
+            Order::Import { message, pieces, answer } => {
+                let carried = carry_in(parts.queue.clone(), message, pieces, parts.reactor.clone());
+                parts.reactor.spawn(async move { answer(carried.await) });
+            }
             Order::Destinations { answer } => answer(parts.delivery.destinations()),
             Order::Reload(apply) => apply(&parts),
             Order::Drain { within, answer } => {

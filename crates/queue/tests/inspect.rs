@@ -518,9 +518,9 @@ fn a_dump_tells_every_record_and_why_a_message_is_over() {
     }
     let life = found.life(gone).expect("a log");
     assert!(!life.is_live());
-    let (to, standing, last) = &life.recipients[0];
-    assert_eq!((to.as_str(), standing.done), ("b@example.net", true));
-    assert_eq!(last.as_ref().expect("told why").0.what, "delivered");
+    let one = &life.recipients[0];
+    assert_eq!((one.to.as_str(), one.standing.done), ("b@example.net", true));
+    assert_eq!(one.last.as_ref().expect("told why").change.what, "delivered");
     let unknown = found.life(MessageId::new(0, 77, 1)).expect("a log");
     assert!(unknown.recipients.is_empty());
 }

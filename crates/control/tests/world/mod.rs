@@ -55,7 +55,8 @@ fn shard(mut orders: reactor::Receiver<Order>, drained: &Sender<Answer<usize>>) 
             Some(Order::Summary { answer }) => answer(queue::Summary::default()),
             Some(Order::Act { filter, answer, .. }) => answer(if filter.all { 2 } else { 1 }),
             Some(Order::Destinations { answer }) => answer(Vec::new()),
-            Some(Order::Reload(_)) => {}
+            // What is dropped unanswered is a shard that has nothing to say.
+            Some(Order::Reload(_) | Order::Export { .. } | Order::Import { .. }) => {}
             Some(Order::Drain { answer, .. }) => {
                 drop(drained.send(answer));
                 return;

@@ -151,8 +151,8 @@ fn standings(waiting: &[Waiting]) -> Vec<Standing> {
     let standing = |one: &Waiting| {
         let Waiting { held, attempts, next, reason } = one;
         let reason = reason.as_deref().map(|reason| cut(reason, REASON_BYTES_MAX));
-        let reason = reason.filter(|reason| reason.len() <= left).map(Box::from);
-        left -= reason.as_ref().map_or(0, |reason: &Box<str>| reason.len());
+        let reason: Option<Box<str>> = reason.filter(|one| one.len() <= left).map(Box::from);
+        left -= reason.as_deref().map_or(0, str::len);
         Standing { done: false, held: *held, attempts: *attempts, next: *next, reason }
     };
     waiting.iter().map(standing).collect()

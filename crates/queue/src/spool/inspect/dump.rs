@@ -2,7 +2,7 @@
 
 use super::examine::id_at;
 use super::files::{Files, Segment};
-use super::seen::{ChangeSeen, Life, Run, Says, Seen, StandingSeen, seen};
+use super::seen::{LastChange, Life, RecipientLife, Run, Says, Seen, StandingSeen, seen};
 use super::walk::{Batch, Judged, walk};
 use crate::OpenError;
 use crate::spool::Standing;
@@ -41,9 +41,10 @@ pub(super) fn life(directory: &Path, wanted: MessageId) -> Result<Life, OpenErro
         }
     });
     let Story { recipients, mut last, .. } = story;
-    let recipients = (0..)
-        .zip(recipients)
-        .map(|(index, (to, standing))| (to, StandingSeen::from(&standing), last.remove(&index)));
+    let recipients = (0..).zip(recipients).map(|(index, (to, standing))| {
+        let standing = StandingSeen::from(&standing);
+        RecipientLife { to, standing, last: last.remove(&index) }
+    });
     Ok(Life { id: wanted, recipients: recipients.collect() })
 }
 
@@ -94,7 +95,7 @@ fn damaged(judged: &Judged<'_>, batch: &Batch, log: u16, offset: u32) -> Seen {
 struct Story {
     wanted: MessageId,
     recipients: Vec<(String, Standing)>,
-    last: BTreeMap<u32, (ChangeSeen, String, u64)>,
+    last: BTreeMap<u32, LastChange>,
 }
 
 impl Story {
@@ -106,8 +107,9 @@ impl Story {
                 if outcomes.id == self.wanted {
                     for (recipient, change) in outcomes.changes {
                         let file = segment.id.to_string();
-                        let told = (seen(recipient, &change), file, u64::from(offset));
-                        self.last.insert(recipient, told);
+                        let (told, offset) = (seen(recipient, &change), offset.into());
+                        let last = LastChange { change: told, file, offset };
+                        self.last.insert(recipient, last);
                         if let Some((_, standing)) = self.recipients.get_mut(recipient as usize) {
                             standing.change(change);
                         }

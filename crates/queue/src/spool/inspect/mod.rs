@@ -18,7 +18,9 @@ mod walk;
 
 pub use export::SpoolExport;
 pub use report::{Cost, Damage, FileKind, FileReport, LogReport};
-pub use seen::{ChangeSeen, Life, MessageSeen, Run, Says, Seen, StandingSeen};
+pub use seen::{
+    ChangeSeen, LastChange, Life, MessageSeen, RecipientLife, Run, Says, Seen, StandingSeen,
+};
 
 use crate::OpenError;
 use crate::spool::layout::VERSION;

@@ -120,15 +120,36 @@ pub struct ChangeSeen {
 pub struct Life {
     /// The message.
     pub id: MessageId,
-    /// How its recipients stand, with the last change of each and where that lies (file and
-    /// offset); empty when no record of the message was found.
-    pub recipients: Vec<(String, StandingSeen, Option<(ChangeSeen, String, u64)>)>,
+    /// Its recipients; empty when no record of the message was found.
+    pub recipients: Vec<RecipientLife>,
+}
+
+/// How one recipient of a message stands.
+#[derive(Debug)]
+pub struct RecipientLife {
+    /// The forward-path without brackets.
+    pub to: String,
+    /// How it stands.
+    pub standing: StandingSeen,
+    /// What was last recorded of it.
+    pub last: Option<LastChange>,
+}
+
+/// The last change of a recipient, and where it is recorded.
+#[derive(Debug)]
+pub struct LastChange {
+    /// What happened.
+    pub change: ChangeSeen,
+    /// The name of the segment's file.
+    pub file: String,
+    /// Where the record's frame begins, in bytes from the start of the file.
+    pub offset: u64,
 }
 
 impl Life {
     /// Whether some recipient has not finished.
     pub fn is_live(&self) -> bool {
-        self.recipients.iter().any(|(_, standing, _)| !standing.done)
+        self.recipients.iter().any(|one| !one.standing.done)
     }
 }
 
