@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::exit::Failure;
-use crate::{check, operate, serve};
+use crate::{check, operate, serve, spool};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -43,6 +43,9 @@ pub enum Command {
     /// Next hops: windows, sessions, back-off.
     #[command(subcommand)]
     Destination(Destination),
+    /// A spool, looked at from outside: nothing in it is changed.
+    #[command(subcommand)]
+    Spool(Spool),
     /// Take the configuration over, all or nothing.
     Reload,
     /// Stop accepting, finish what is under way, end.
@@ -82,6 +85,25 @@ pub enum Queue {
     },
     /// Ages by destination.
     Summary,
+    /// Write all messages to DIR: NAME.eml, and its envelope as NAME.json. Asks the running relay,
+    /// or reads the spool of one that does not run; the queue stays as it is.
+    Export {
+        /// Where to.
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+        /// Read this spool, which no relay may have.
+        #[arg(long, value_name = "DIR")]
+        spool: Option<PathBuf>,
+    },
+    /// Take the messages in DIR, each under a new id; NAME.json becomes NAME.imported.
+    Import {
+        /// Where from.
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+        /// Write to this spool, which no relay may have.
+        #[arg(long, value_name = "DIR")]
+        spool: Option<PathBuf>,
+    },
     /// Try now, and end the back-off of their destinations.
     Flush(Selection),
     /// Do not try until released.
@@ -97,6 +119,30 @@ pub enum Queue {
 pub enum Destination {
     /// All next hops with mail or sessions.
     List,
+}
+
+/// `ringpost spool …`.
+#[derive(Debug, Subcommand)]
+pub enum Spool {
+    /// Verify every record: what is live, dead, damaged. Exit 65 when something is damaged, 74 when
+    /// something cannot be read, 78 when another version wrote it.
+    Check {
+        /// The spool.
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
+    /// Print every record in order.
+    Dump {
+        /// The spool.
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+        /// Only what is about this message, and whether and why it is live.
+        #[arg(long, value_name = "ID")]
+        id: Option<String>,
+        /// Only the message itself, as a mail program reads it.
+        #[arg(long, requires = "id")]
+        body: bool,
+    },
 }
 
 /// Which messages.
@@ -143,6 +189,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Status => operate::status(arguments),
         Command::Queue(command) => operate::queue(arguments, command),
         Command::Destination(Destination::List) => operate::destinations(arguments),
+        Command::Spool(command) => spool::spool(arguments, command),
         Command::Reload => operate::reload(arguments),
         Command::Drain => operate::drain(arguments),
         Command::Documentation => {

@@ -7,10 +7,15 @@
 
 pub mod check;
 pub mod cli;
+pub mod exchange;
 pub mod exit;
+mod folder;
+mod import;
 pub mod operate;
+mod records;
 pub mod relay;
 pub mod serve;
 mod shard;
 mod show;
+pub mod spool;
 mod startup;

@@ -2,7 +2,7 @@
 
 use crate::cli::{Arguments, Filter, Queue, Selection, config_path};
 use crate::exit::{Failure, code};
-use crate::{show, startup};
+use crate::{exchange, show, startup};
 use control::client::{ClientError, Method, call};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ use std::process::ExitCode;
 const SOCKET: &str = "/run/ringpost/control.sock";
 
 /// The socket: as given, or as the configuration has it when that is given, or the compiled-in one.
-fn socket(arguments: &Arguments) -> PathBuf {
+pub(crate) fn socket(arguments: &Arguments) -> PathBuf {
     if let Some(socket) = &arguments.socket {
         return socket.clone();
     }
@@ -26,7 +26,8 @@ fn socket(arguments: &Arguments) -> PathBuf {
         .map_or_else(|_| SOCKET.into(), |config| config.control_socket)
 }
 
-fn failure(error: &ClientError) -> Failure {
+/// What the relay, or its silence, means for the process.
+pub(crate) fn failure(error: &ClientError) -> Failure {
     Failure::new(error.exit_code(), error.to_string())
 }
 
@@ -40,11 +41,13 @@ fn post(arguments: &Arguments, path: &str, body: Option<&Value>) -> Result<Value
 
 /// Prints `value` as one line of JSON each, or as `text` shows it.
 fn print(arguments: &Arguments, value: &Value, text: impl Fn(&Value) -> String) -> ExitCode {
-    let mut output = std::io::stdout().lock();
-    let shown = if arguments.json { show::json_lines(value) } else { text(value) };
-    // A reader that has seen enough (`| head`) is no failure.
-    drop(output.write_all(shown.as_bytes()));
+    say(&if arguments.json { show::json_lines(value) } else { text(value) });
     ExitCode::SUCCESS
+}
+
+/// Prints `text`. A reader that has seen enough (`| head`) is no failure.
+pub(crate) fn say(text: &str) {
+    drop(std::io::stdout().lock().write_all(text.as_bytes()));
 }
 
 /// `ringpost status`.
@@ -110,6 +113,12 @@ pub fn queue(arguments: &Arguments, command: &Queue) -> Result<ExitCode, Failure
         Queue::Summary => {
             let summary = get(arguments, "/queue/summary")?;
             Ok(print(arguments, &summary, show::summary))
+        }
+        Queue::Export { directory, spool } => {
+            exchange::export(arguments, directory, spool.as_deref())
+        }
+        Queue::Import { directory, spool } => {
+            exchange::import(arguments, directory, spool.as_deref())
         }
         Queue::Flush(selection) => act(arguments, "flush", selection),
         Queue::Hold(selection) => act(arguments, "hold", selection),
