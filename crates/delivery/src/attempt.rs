@@ -17,7 +17,7 @@ pub(crate) async fn serve(shard: Rc<Shard>, place: Rc<Place>) {
     let mut stint = Stint::default();
     place.arrived();
     while let Some(ticket) = shard.take(&place) {
-        match reach::reach(&shard, &place).await {
+        match reach::reach(&shard, &place, ticket.term()).await {
             Ok(mut talk) => {
                 let permit = converse(&shard, &place, &mut talk, ticket, &mut stint).await;
                 talk.part().await;
@@ -63,6 +63,10 @@ async fn converse(
             Handed::Stopped => {
                 shard.queue.give_back(ticket);
                 return Permit::GiveBack;
+            }
+            Handed::Over(result) => {
+                report::over(shard, ticket, result, talk);
+                return Permit::Use;
             }
             Handed::Unreadable(error) => report::unreadable(shard, ticket, &error),
         }

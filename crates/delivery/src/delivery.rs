@@ -8,8 +8,9 @@ use crate::shard::{Parts, Shard};
 use crate::{Options, Routes};
 use lookup::Resolver;
 use mail::{Journal, NextHop};
-use queue::{Queue, Router};
+use queue::{Destinations, Queue, Router};
 use reactor::{Instant, Reactor, Receiver, Sender};
+use std::io;
 use std::rc::Rc;
 
 /// What a shard's delivery begins with.
@@ -35,7 +36,8 @@ pub struct Start {
 /// The delivering side of one shard. Cloning gives another handle to the same one.
 ///
 /// - *routes*: [`router`](Self::router) is what the queue names next hops with
-/// - *operating*: [`reload`](Self::reload), [`flush`](Self::flush), [`drain`](Self::drain)
+/// - *operating*: [`reload`](Self::reload), [`flush`](Self::flush), [`suspend`](Self::suspend),
+///   [`resume`](Self::resume), [`drain`](Self::drain)
 /// - *watching*: [`destinations`](Self::destinations), [`counters`](Self::counters)
 #[derive(Clone)]
 pub struct Delivery {
@@ -91,6 +93,25 @@ impl Delivery {
     /// One that rests while nothing for it is due has no place on any shard, only an entry at home.
     pub fn flush_all(&self) {
         self.flush(&self.shard.known_hops());
+    }
+
+    /// Leaves these destinations alone from now on, over restarts; what is in flight comes to its
+    /// end. Tell all shards; the first one answers once it is durable.
+    ///
+    /// # Errors
+    /// As [`Queue::suspend`].
+    pub async fn suspend(&self, which: &Destinations) -> io::Result<()> {
+        self.shard.queue.suspend(which).await
+    }
+
+    /// Tries these destinations again. Tell all shards; the first one answers once it is durable.
+    ///
+    /// # Errors
+    /// As [`Queue::resume`].
+    pub async fn resume(&self, which: &Destinations) -> io::Result<()> {
+        let resumed = self.shard.queue.resume(which).await;
+        dispatch::look(&self.shard);
+        resumed
     }
 
     /// Takes nothing new, waits for transfers whose end of data is out, at most until `by`, and

@@ -13,6 +13,7 @@
 
 use reactor::Instant;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Sessions to begin with (Postfix's `initial_destination_concurrency`).
@@ -34,6 +35,8 @@ pub(crate) struct Destination {
     standing: Standing,
     /// Rests in a row.
     failures: u32,
+    /// Why it was not reached, since it last was.
+    trouble: Option<Arc<str>>,
     /// When the last one ended, or will.
     rested_until: Instant,
     /// Deliveries and deferrals since the window moved.
@@ -62,8 +65,11 @@ struct Share {
     /// Permits that it was last told to keep.
     keep: usize,
     /// What it was last told about the destination.
-    told: Option<(usize, Option<Instant>)>,
+    told: Option<News>,
 }
+
+/// How the destination stands: window, until when it is left alone, why it is not reached.
+type News = (usize, Option<Instant>, Option<Arc<str>>);
 
 /// Something to tell a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +85,8 @@ pub(crate) enum Change {
         window: usize,
         /// Until when it is left alone.
         resting_until: Option<Instant>,
+        /// Why it was not reached, since it last was.
+        trouble: Option<Arc<str>>,
     },
 }
 
@@ -90,6 +98,7 @@ impl Destination {
             window: WINDOW_FIRST.min(limit),
             standing: Standing::Open,
             failures: 0,
+            trouble: None,
             rested_until: Instant::default(),
             delivered: 0,
             deferred: 0,
@@ -141,13 +150,14 @@ impl Destination {
 
     /// The destination could not be reached. Returns until when it rests, if that is new; `chance`
     /// in 0..1 spreads it by ±20%.
-    pub(crate) fn down(&mut self, now: Instant, chance: f64) -> Option<Instant> {
+    pub(crate) fn down(&mut self, reason: &str, now: Instant, chance: f64) -> Option<Instant> {
         if matches!(self.standing, Standing::Resting { .. }) {
             return None;
         }
         let doubled = REST_FIRST.saturating_mul(1 << self.failures.min(16));
         let rest = doubled.min(REST_MAX).mul_f64(0.8 + 0.4 * chance.clamp(0.0, 1.0));
         self.failures += 1;
+        self.trouble = Some(reason.into());
         self.window = (self.window / 2).max(1);
         self.delivered = 0;
         let until = now + rest;
@@ -163,6 +173,7 @@ impl Destination {
         }
         self.standing = Standing::Open;
         self.failures = 0;
+        self.trouble = None;
         self.window = self.window.max(WINDOW_FIRST.min(self.limit));
         true
     }
@@ -217,12 +228,12 @@ impl Destination {
         }
         self.tell_to_keep(&mut changes);
         self.shares.retain(|_, share| share.wanted > 0 || share.held > 0);
-        let news = (self.window, self.resting_until());
+        let news = (self.window, self.resting_until(), self.trouble.clone());
         for (&shard, share) in &mut self.shares {
-            if share.told != Some(news) {
-                share.told = Some(news);
-                let (window, resting_until) = news;
-                changes.push((shard, Change::Standing { window, resting_until }));
+            if share.told.as_ref() != Some(&news) {
+                share.told = Some(news.clone());
+                let (window, resting_until, trouble) = news.clone();
+                changes.push((shard, Change::Standing { window, resting_until, trouble }));
             }
         }
         changes
@@ -358,15 +369,19 @@ mod tests {
         let mut destination = Destination::new(20);
         destination.want(0, 9, 20);
         assert_eq!(granted(&mut destination), [(0, 5)]);
-        assert_eq!(destination.down(at(100), 0.5), Some(at(101)));
-        assert_eq!(destination.down(at(100), 0.5), None, "the others' failures are the same one");
+        assert_eq!(destination.down("refused", at(100), 0.5), Some(at(101)));
+        assert_eq!(
+            destination.down("refused", at(100), 0.5),
+            None,
+            "the others' failures are the same one"
+        );
         destination.returned(0, 5);
         assert_eq!(granted(&mut destination), []);
         destination.wake(at(100));
         assert_eq!(granted(&mut destination), []);
         destination.wake(at(101));
         assert_eq!(granted(&mut destination), [(0, 1)]);
-        assert_eq!(destination.down(at(102), 0.5), Some(at(104)));
+        assert_eq!(destination.down("refused", at(102), 0.5), Some(at(104)));
         destination.returned(0, 1);
         destination.wake(at(104));
         assert_eq!(granted(&mut destination), [(0, 1)]);
@@ -378,18 +393,18 @@ mod tests {
     fn the_rest_has_a_bound_and_is_spread() {
         let mut destination = Destination::new(20);
         for _ in 0..100 {
-            let until = destination.down(at(0), 1.0).expect("not resting");
+            let until = destination.down("refused", at(0), 1.0).expect("not resting");
             assert!(until <= at(360));
             destination.wake(until);
         }
-        assert_eq!(destination.down(at(0), 0.0), Some(at(240)));
+        assert_eq!(destination.down("refused", at(0), 0.0), Some(at(240)));
     }
 
     #[test]
     fn a_flush_ends_the_rest() {
         let mut destination = Destination::new(20);
         destination.want(0, 9, 20);
-        destination.down(at(0), 0.5);
+        destination.down("refused", at(0), 0.5);
         assert_eq!(granted(&mut destination), []);
         destination.flush();
         assert_eq!(granted(&mut destination), [(0, 1)]);
@@ -428,7 +443,7 @@ mod tests {
                     }
                     4 => drop(destination.delivered(number)),
                     5 => destination.deferred(),
-                    6 => drop(destination.down(at(clock), 0.5)),
+                    6 => drop(destination.down("refused", at(clock), 0.5)),
                     _ => destination.crowded(),
                 }
                 destination.wake(at(clock));

@@ -184,7 +184,7 @@ fn note(
             false
         }
         Say::Down(reason) => {
-            let until = destination.down(now, chance)?;
+            let until = destination.down(&reason, now, chance)?;
             return Some(Notice::Throttled { until, reason });
         }
     };

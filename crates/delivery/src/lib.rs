@@ -24,6 +24,7 @@ mod routes;
 mod shard;
 mod stint;
 mod talk;
+mod watch;
 
 pub use counters::{Counters, DestinationView, STAGES};
 pub use delivery::{Delivery, Start};

@@ -7,6 +7,7 @@ use crate::talk::{self, Talk};
 use crate::{ResolvedRoute, mx};
 use lookup::AddressAnswer;
 use mail::{Domain, EnhancedStatus, Outcome, Reason, UnixTime};
+use queue::Term;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
@@ -22,8 +23,9 @@ pub(crate) struct Unreached {
 }
 
 /// How far the search has come.
-#[derive(Default)]
 struct Search {
+    /// What ends the attempt.
+    term: Term,
     called: usize,
     last: Option<(Reason, Box<str>)>,
     unanswered: Option<String>,
@@ -31,10 +33,14 @@ struct Search {
     forbidden: bool,
 }
 
-/// A session with a host of this place.
-pub(crate) async fn reach(shard: &Rc<Shard>, place: &Rc<Place>) -> Result<Talk, Unreached> {
+/// A session with a host of this place, for the attempt that `term` ends.
+pub(crate) async fn reach(
+    shard: &Rc<Shard>,
+    place: &Rc<Place>,
+    term: Term,
+) -> Result<Talk, Unreached> {
     let route = place.route();
-    let mut search = Search::default();
+    let mut search = Search { term, called: 0, last: None, unanswered: None, forbidden: false };
     match &route.target {
         Target::Host { host, port } => match (host.parse::<IpAddr>(), Domain::parse(host)) {
             (Ok(address), _) => {
@@ -90,7 +96,7 @@ impl Search {
         name: &Domain,
         port: u16,
     ) -> Option<Talk> {
-        if self.called >= ADDRESSES_MAX || shard.is_draining() {
+        if self.must_end(shard) {
             return None;
         }
         let answer = match mx::literal(name) {
@@ -123,16 +129,22 @@ impl Search {
                 self.forbidden = true;
                 continue;
             }
-            if self.called >= ADDRESSES_MAX || shard.is_draining() {
+            if self.must_end(shard) {
                 return None;
             }
             self.called += 1;
-            match talk::call(shard, place, name, SocketAddr::new(address, port)).await {
+            let address = SocketAddr::new(address, port);
+            match talk::call(shard, place, name, address, self.term).await {
                 Ok(talk) => return Some(talk),
                 Err(failure) => self.last = Some(failure),
             }
         }
         None
+    }
+
+    /// Whether no further host may be tried.
+    fn must_end(&self, shard: &Shard) -> bool {
+        self.called >= ADDRESSES_MAX || shard.is_draining() || shard.is_over(Some(self.term))
     }
 
     /// What becomes of the recipients when all has been tried.

@@ -149,6 +149,13 @@ fn journal(
     }
 }
 
+/// Settles a message whose attempt we have ended, since its time is over. That says nothing of the
+/// destination.
+pub(crate) fn over(shard: &Shard, ticket: Ticket, result: TransactionResult, talk: &Talk) {
+    let outcomes = ticket.recipients.iter().copied().zip(result.outcomes).collect();
+    hand_in(shard, ticket, outcomes, Some(talk.host.clone()));
+}
+
 /// Settles the message for which nobody was reached. Returns whether the answer is final.
 pub(crate) fn unreached(
     shard: &Rc<Shard>,
@@ -166,7 +173,10 @@ pub(crate) fn unreached(
         settle_as(shard, ticket, outcome, host);
         return true;
     }
-    if shard.is_draining() {
+    if shard.is_over(Some(ticket.term())) {
+        // Perhaps the search was cut short: the destination is not to be blamed.
+        settle_as(shard, ticket, outcome, host);
+    } else if shard.is_draining() {
         shard.queue.give_back(ticket);
     } else if place.is_established() {
         // Others are served: the peer wants fewer sessions, and the message can wait for them.

@@ -10,11 +10,12 @@ use crate::post::Post;
 use crate::{Options, Routes, attempt};
 use lookup::Resolver;
 use mail::{Event, EventKind, Field, Journal, NextHop, UnixTime};
-use queue::{Queue, Ticket};
+use queue::{Queue, Term, Ticket};
 use reactor::{Instant, Interrupter, Reactor, Signal};
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 /// The delivering side of one shard.
 pub(crate) struct Shard {
@@ -152,6 +153,19 @@ impl Shard {
         ticket
     }
 
+    /// Until when an attempt may wait for what may take until `by`: not beyond its end.
+    pub(crate) fn by(&self, by: Instant, term: Option<Term>) -> Instant {
+        // The two clocks do not go quite alike.
+        const LATER: Duration = Duration::from_millis(1);
+        let left = term.and_then(|term| self.queue.gives_up_in(term));
+        left.map_or(by, |left| by.min(self.now() + left + LATER))
+    }
+
+    /// Whether an attempt must end before its end of data: its message's time is over.
+    pub(crate) fn is_over(&self, term: Option<Term>) -> bool {
+        term.and_then(|term| self.queue.gives_up_in(term)) == Some(Duration::ZERO)
+    }
+
     /// Tells the home how many sessions we have use for, when that is news.
     pub(crate) fn tell_wanted(self: &Rc<Self>, place: &Place) {
         if let Some(sessions) = place.news() {
@@ -279,8 +293,9 @@ impl Shard {
                     self.idle.nudge(&place);
                 }
             }
-            Change::Standing { window, resting_until } => {
+            Change::Standing { window, resting_until, trouble } => {
                 place.set_standing(window, resting_until);
+                self.queue.note_trouble(hop, trouble);
             }
         }
     }
@@ -312,7 +327,7 @@ impl Shard {
     /// Ends rests when their time has come, and keeps the post moving.
     pub(crate) async fn keep_home(self: Rc<Self>) {
         // A full channel is empty again within a turn or two of the other shard.
-        const POST_RETRY: std::time::Duration = std::time::Duration::from_millis(2);
+        const POST_RETRY: Duration = Duration::from_millis(2);
         loop {
             let mut by = self.homes.borrow().next_alarm().unwrap_or(Instant::NEVER);
             if self.post.retry() {

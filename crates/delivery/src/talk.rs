@@ -4,8 +4,9 @@ use crate::idle::Call;
 use crate::place::Place;
 use crate::shard::Shard;
 use crate::stint;
+use crate::watch::Watch;
 use mail::{Envelope, Reason};
-use queue::{LoadError, Loaded, Ticket};
+use queue::{LoadError, Loaded, Term, Ticket};
 use reactor::{Hangup, Instant, Part};
 use smtp::{ClientOptions, ClientSession, ClientStep, Transaction, TransactionResult};
 use std::net::{IpAddr, SocketAddr};
@@ -21,7 +22,9 @@ pub(crate) struct Talk {
     wire: Wire,
     session: ClientSession,
     desk: Desk,
-    options: Rc<ClientOptions>,
+    watch: Watch,
+    /// What ends the attempt that the session is for at present.
+    term: Option<Term>,
     /// `name[address]:port`.
     pub(crate) host: Box<str>,
     /// How long it took to get here.
@@ -34,6 +37,8 @@ pub(crate) struct Talk {
     broken: bool,
     /// We have stopped it ourselves.
     stopped: bool,
+    /// We have, since the message's time is over.
+    expired: bool,
     /// In this transaction: bytes have come.
     heard: bool,
     /// In this transaction: the end of data has gone.
@@ -48,6 +53,8 @@ pub(crate) enum Handed {
     Stale,
     /// We stopped before the end of data; nothing is lost.
     Stopped,
+    /// We stopped before the end of data, since the message's time is over.
+    Over(TransactionResult),
     /// Our copy cannot be read.
     Unreadable(LoadError),
 }
@@ -80,10 +87,11 @@ pub(crate) async fn call(
     place: &Rc<Place>,
     name: &str,
     address: SocketAddr,
+    term: Term,
 ) -> Result<Talk, (Reason, Box<str>)> {
     let host: Box<str> = format!("{name}[{}]:{}", address.ip(), address.port()).into();
     let began = shard.now();
-    let by = began + shard.options().connect_timeout;
+    let by = shard.by(began + shard.options().connect_timeout, Some(term));
     let source = source(&place.route().source, address);
     let stream = match shard.reactor.connect(address, source, by).await {
         Ok(stream) => stream,
@@ -94,6 +102,7 @@ pub(crate) async fn call(
         }
     };
     let mut talk = Talk::new(shard, place, Wire::new(&shard.reactor, stream), host);
+    talk.term = Some(term);
     let step = talk.advance().await;
     talk.connecting = shard.now().since(began);
     match step {
@@ -126,7 +135,7 @@ fn source(sources: &[IpAddr], address: SocketAddr) -> Option<IpAddr> {
 impl Talk {
     fn new(shard: &Rc<Shard>, place: &Rc<Place>, wire: Wire, host: Box<str>) -> Self {
         let (all, route) = (shard.options(), place.route());
-        let options = Rc::new(ClientOptions {
+        let options = ClientOptions {
             hello: route.hello.clone(),
             lmtp: false,
             pipelining: route.pipelining,
@@ -135,20 +144,23 @@ impl Talk {
             data_timeout: all.data_timeout,
             end_of_data_timeout: all.end_of_data_timeout,
             ..ClientOptions::default()
-        });
+        };
         let number = shard.open_connection(wire.interrupter());
+        let watch = Watch::new(shard.now(), &all);
         let (shard, place) = (Rc::clone(shard), Rc::clone(place));
         Self {
             wire,
-            session: ClientSession::new(Rc::clone(&options)),
+            session: ClientSession::new(Rc::new(options)),
             desk: Desk { shard, place, number, greeted: false, messages: 0 },
-            options,
+            watch,
+            term: None,
             host,
             connecting: Duration::ZERO,
             transactions: 0,
             over: false,
             broken: false,
             stopped: false,
+            expired: false,
             heard: false,
             ended: false,
         }
@@ -175,22 +187,25 @@ impl Talk {
             Ok(loaded) => loaded,
             Err(error) => return Handed::Unreadable(error),
         };
-        let expires = Some(ticket.expires).filter(|at| *at > self.desk.shard.unix_time());
         self.session.begin(transaction(ticket, &loaded));
         (self.heard, self.ended) = (false, false);
+        self.term = Some(ticket.term());
+        let (now, options) = (self.desk.shard.now(), self.desk.shard.options());
+        self.watch.begin(now, ticket.recipients.len(), loaded.bytes, &options);
         let reused = self.transactions > 0;
         self.transactions += 1;
         loop {
             match self.advance().await {
                 ClientStep::SendBody => {
-                    // An attempt in flight is ended before its end of data when its time is up.
-                    if expires.is_some_and(|at| at <= self.desk.shard.unix_time()) {
-                        self.lose(Hangup::Interrupted);
+                    if self.desk.shard.is_over(self.term) {
+                        self.lose(Hangup::TimedOut);
                     } else {
                         self.send_body(&mut loaded).await;
                     }
                 }
                 ClientStep::Finished(result) => {
+                    self.term = None;
+                    self.watch.rest();
                     self.over = !matches!(self.advance().await, ClientStep::Ready);
                     return self.judge(result, reused, loaded.envelope);
                 }
@@ -202,6 +217,12 @@ impl Talk {
         }
     }
 
+    /// Until when to wait for what may take until `by`: not beyond the end of the message's time,
+    /// until its end of data is out.
+    fn by(&self, by: Instant) -> Instant {
+        if self.ended { by } else { self.desk.shard.by(by, self.term) }
+    }
+
     fn judge(&self, result: TransactionResult, reused: bool, envelope: Rc<Envelope>) -> Handed {
         if self.broken && !self.ended && !result.uncertain {
             if reused && !self.heard {
@@ -209,6 +230,9 @@ impl Talk {
             }
             if self.stopped {
                 return Handed::Stopped;
+            }
+            if self.expired {
+                return Handed::Over(result);
             }
         }
         Handed::Done(result, envelope)
@@ -232,12 +256,16 @@ impl Talk {
             if last {
                 parts.push(Part::Fixed(self.session.terminator()));
             }
-            let by = self.desk.shard.now() + self.options.data_timeout;
+            let now = self.desk.shard.now();
+            let by = self.watch.send_by(now, self.desk.shard.options().data_timeout);
+            // Once the terminator is on its way, its reply is awaited.
+            let by = if last { by } else { self.by(by) };
             if let Err(hangup) = self.wire.send(parts, by).await {
                 return self.fail(hangup).await;
             }
             if last {
                 self.ended = true;
+                self.watch.ended(self.desk.shard.now());
                 return self.session.body_sent_with_terminator();
             }
         }
@@ -259,20 +287,26 @@ impl Talk {
 
     async fn transmit(&mut self) {
         let output = self.session.take_output();
-        let by = self.desk.shard.now() + self.options.command_timeout;
+        let within = self.desk.shard.options().command_timeout;
+        let by = self.by(self.watch.send_by(self.desk.shard.now(), within));
         match self.wire.send(vec![Part::Bytes(output)], by).await {
-            Ok(mut parts) => match parts.pop() {
-                Some(Part::Bytes(output)) => self.session.sent(output),
-                Some(Part::Slice(_) | Part::Fixed(_)) | None => self.session.sent(Vec::new()),
-            },
+            Ok(mut parts) => {
+                self.watch.sent(self.desk.shard.now());
+                match parts.pop() {
+                    Some(Part::Bytes(output)) => self.session.sent(output),
+                    Some(Part::Slice(_) | Part::Fixed(_)) | None => self.session.sent(Vec::new()),
+                }
+            }
             Err(hangup) => self.fail(hangup).await,
         }
     }
 
     async fn receive(&mut self, within: Duration) {
-        match self.wire.recv(self.desk.shard.now() + within).await {
+        let by = self.by(self.watch.reply_by(within));
+        match self.wire.recv(by).await {
             Ok(bytes) => {
                 self.heard = true;
+                self.watch.heard(self.desk.shard.now(), &bytes);
                 self.session.receive(&bytes);
             }
             // A transfer whose end of data is out is waited for: giving up would duplicate it.
@@ -308,7 +342,10 @@ impl Talk {
         self.session.lost(match hangup {
             Hangup::Closed => smtp::Hangup::Closed,
             Hangup::Broken(_) => smtp::Hangup::Reset,
-            Hangup::TimedOut => smtp::Hangup::TimedOut,
+            Hangup::TimedOut => {
+                self.expired |= !self.ended && self.desk.shard.is_over(self.term);
+                smtp::Hangup::TimedOut
+            }
             Hangup::Interrupted => {
                 self.stopped = true;
                 smtp::Hangup::Shutdown

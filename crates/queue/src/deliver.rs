@@ -28,10 +28,25 @@ pub struct Ticket {
     pub accepted: UnixTime,
     /// When it is given up, as of now; see [`Queue::gives_up_in`].
     pub expires: UnixTime,
-    /// When it was handed out.
-    taken: UnixTime,
+    term: Term,
     pub(crate) leg: LegKey,
     pub(crate) message: MessageKey,
+}
+
+/// What ends the attempt of a ticket: ask [`Queue::gives_up_in`] of it, until the ticket is settled
+/// or given back.
+#[derive(Clone, Copy, Debug)]
+pub struct Term {
+    message: MessageKey,
+    /// When it was handed out.
+    taken: UnixTime,
+}
+
+impl Ticket {
+    /// What ends its attempt.
+    pub fn term(&self) -> Term {
+        self.term
+    }
 }
 
 impl Queue {
@@ -73,7 +88,7 @@ impl Queue {
             attempt,
             accepted: books.schedule.accepted(message),
             expires: books.schedule.expires(message),
-            taken: now,
+            term: Term { message, taken: now },
             leg,
             message,
         })
@@ -81,13 +96,13 @@ impl Queue {
 
     /// How long an attempt may go on before its end of data; `None`: as long as it takes. An
     /// attempt that began when the message's time was over already is its last, and is not ended.
-    pub fn gives_up_in(&self, ticket: &Ticket) -> Option<Duration> {
+    pub fn gives_up_in(&self, term: Term) -> Option<Duration> {
         self.look_at_clocks();
         if reactor::mutated("expiry-forgets-in-flight") {
             return None;
         }
-        let at = self.shared.books.borrow().schedule.gives_up_at(ticket.message)?;
-        (ticket.taken < at).then(|| at.since(self.unix_time()))
+        let at = self.shared.books.borrow().schedule.gives_up_at(term.message)?;
+        (term.taken < at).then(|| at.since(self.unix_time()))
     }
 
     /// Notes why a destination cannot be reached, or that it can again: what waits for it and is

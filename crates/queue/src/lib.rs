@@ -31,7 +31,7 @@ mod suspend;
 pub use accept::Admission;
 pub use body::{Body, Loaded};
 pub use counters::Counters;
-pub use deliver::Ticket;
+pub use deliver::{Term, Ticket};
 pub use draft::{Appended, Draft};
 pub use error::{CommitError, LoadError, OpenError};
 pub use exchange::{Export, ExportStep, Import, ImportError, Portable, Waiting};

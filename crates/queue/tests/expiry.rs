@@ -142,9 +142,9 @@ fn what_is_held_is_never_given_up_not_even_in_flight() {
     machine().live(|life| async move {
         life.accept("a@example.org", &["b@example.net"], b"x\r\n").await;
         let ticket = life.next().await;
-        assert!(life.queue.gives_up_in(&ticket).is_some());
+        assert!(life.queue.gives_up_in(ticket.term()).is_some());
         life.queue.hold(&Filter::everything());
-        assert_eq!(life.queue.gives_up_in(&ticket), None);
+        assert_eq!(life.queue.gives_up_in(ticket.term()), None);
         life.pass(GIVE_UP * 2).await;
         life.settle(ticket, &deferred());
         life.pass(GIVE_UP * 2).await;
@@ -158,9 +158,9 @@ fn what_comes_back_from_an_attempt_too_late_is_given_up() {
     machine().live(|life| async move {
         life.accept("a@example.org", &["b@example.net"], b"x\r\n").await;
         let ticket = life.next().await;
-        assert_eq!(life.queue.gives_up_in(&ticket).map(|left| left.as_secs()), Some(599));
+        assert_eq!(life.queue.gives_up_in(ticket.term()).map(|left| left.as_secs()), Some(599));
         life.pass(GIVE_UP).await;
-        assert_eq!(life.queue.gives_up_in(&ticket), Some(Duration::ZERO));
+        assert_eq!(life.queue.gives_up_in(ticket.term()), Some(Duration::ZERO));
         life.settle(ticket, &deferred());
         assert_eq!(life.expired(), 1);
     });
@@ -178,7 +178,7 @@ fn after_a_long_stop_each_message_is_tried_and_then_given_up() {
         life.pass(HOUR * 2).await;
         assert_eq!(life.expired(), 0, "it was not tried");
         let ticket = life.next().await;
-        assert_eq!(life.queue.gives_up_in(&ticket), None, "the one attempt is not cut short");
+        assert_eq!(life.queue.gives_up_in(ticket.term()), None, "the one attempt is not cut short");
         life.settle(ticket, &deferred());
         assert_eq!(life.expired(), 1);
     });

@@ -26,6 +26,7 @@ pub(crate) const PORT: u16 = 2525;
 pub(crate) struct Net {
     pub(crate) world: World,
     pub(crate) script: Script,
+    pub(crate) retry: Retry,
     relay: Process,
 }
 
@@ -42,7 +43,8 @@ impl Net {
     pub(crate) fn new(seed: u64, faults: Faults) -> Self {
         let world = World::new(seed, faults);
         let relay = world.host(ip("192.0.2.1")).start();
-        Self { world, script: Script::new(), relay }
+        let retry = Retry { first: Duration::from_secs(60), ..Retry::default() };
+        Self { world, script: Script::new(), retry, relay }
     }
 
     /// A host at `address` where a sink listens.
@@ -66,6 +68,7 @@ impl Net {
                 reactor: reactor.clone(),
                 options: options.clone(),
                 script: self.script.clone(),
+                retry: self.retry,
                 shard,
                 peers: peers.clone(),
                 inbox,
@@ -125,6 +128,7 @@ struct Birth {
     reactor: Reactor,
     options: Options,
     script: Script,
+    retry: Retry,
     shard: usize,
     peers: Vec<Sender<HomeMessage>>,
     inbox: Receiver<HomeMessage>,
@@ -136,7 +140,7 @@ impl Birth {
         let heard = Rc::clone(&events);
         let journal =
             Journal::new(Level::Debug, Rc::new(move |event| heard.borrow_mut().push(event)));
-        let spool = queue_options();
+        let spool = queue::Options { retry: self.retry, ..queue_options() };
         if lock.borrow().is_none() {
             let patience = Duration::from_secs(30);
             let taken = Lock::take(&self.reactor, &spool.directory, &journal, patience).await;
@@ -240,7 +244,7 @@ fn queue_options() -> queue::Options {
         spool_free: SpoolFree::Bytes(0),
         queue_messages: 100_000,
         hot_bytes: 64 << 20,
-        retry: Retry { first: Duration::from_secs(60), ..Retry::default() },
+        retry: Retry::default(),
         return_bytes: 64 << 10,
     }
 }

@@ -25,6 +25,11 @@ pub(crate) struct Behaviour {
     pub(crate) limit: usize,
     /// After so many messages the connection is closed without a word.
     pub(crate) close_after: usize,
+    /// The command at which it says nothing more, or `greeting`, `body` (which it does not even
+    /// read) or `end`.
+    pub(crate) silent_at: &'static str,
+    /// When it is silent, it sends the bytes of a reply that never ends, this far apart.
+    pub(crate) trickle: Option<Duration>,
 }
 
 impl Default for Behaviour {
@@ -38,6 +43,8 @@ impl Default for Behaviour {
             connections_max: usize::MAX,
             limit: usize::MAX,
             close_after: usize::MAX,
+            silent_at: "",
+            trickle: None,
         }
     }
 }
@@ -146,6 +153,7 @@ impl Book {
             say(stream, "421 4.7.0 too many connections").await?;
             return Ok(());
         }
+        self.perhaps_fall_silent("greeting", stream).await?;
         say(stream, self.now().greeting).await?;
         if !self.now().greeting.starts_with('2') {
             return Ok(());
@@ -153,7 +161,9 @@ impl Book {
         let (mut taken, mut recipients) = (0, Vec::new());
         loop {
             let line = lines.next().await?;
-            let reply = match line.split([':', ' ']).next().unwrap_or_default() {
+            let verb = line.split([':', ' ']).next().unwrap_or_default();
+            self.perhaps_fall_silent(verb, stream).await?;
+            let reply = match verb {
                 "EHLO" => "250-sink.example\r\n250-PIPELINING\r\n250 ENHANCEDSTATUSCODES",
                 "MAIL" if taken >= self.now().limit => {
                     self.limited.set(self.limited.get() + 1);
@@ -169,7 +179,9 @@ impl Book {
                 "DATA" if recipients.is_empty() => "554 5.5.1 no valid recipients",
                 "DATA" => {
                     say(stream, "354 go on").await?;
+                    self.perhaps_fall_silent("body", stream).await?;
                     let body = lines.body().await?;
+                    self.perhaps_fall_silent("end", stream).await?;
                     let recipients = std::mem::take(&mut recipients);
                     self.take(Message {
                         connection: number,
@@ -193,6 +205,22 @@ impl Book {
             };
             say(stream, reply).await?;
         }
+    }
+
+    /// Says nothing from here on, if it is to.
+    async fn perhaps_fall_silent(&self, at: &str, stream: &Stream) -> Result<(), Hangup> {
+        if self.now().silent_at != at {
+            return Ok(());
+        }
+        let Some(pause) = self.now().trickle else {
+            self.reactor.sleep(Instant::NEVER).await;
+            return Ok(());
+        };
+        for byte in b"250-".iter().chain(std::iter::repeat(&b'x')) {
+            self.reactor.sleep(self.reactor.now() + pause).await;
+            stream.send(vec![Part::Bytes(vec![*byte])], Instant::NEVER).await?;
+        }
+        Ok(())
     }
 
     async fn take(&self, message: Message) {
