@@ -7,15 +7,17 @@ use super::scan::Scanned;
 use super::stored::{Position, Stored};
 use super::{Recovered, SegmentId, Standing};
 use mail::MessageId;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What has been folded so far.
 #[derive(Default)]
 pub(super) struct Fold {
     /// By id, which is the order of acceptance within a log.
     messages: BTreeMap<MessageId, Folded>,
-    /// For each segment, the segments whose messages its outcomes name.
-    pub(super) needs: BTreeMap<SegmentId, BTreeSet<SegmentId>>,
+    /// For each segment, the segments whose messages its outcomes name, and the bytes of these.
+    pub(super) needs: BTreeMap<SegmentId, BTreeMap<SegmentId, u64>>,
+    /// Where the copies of a message lie that has several: outcomes live as long as any of them.
+    pub(super) copies: BTreeMap<MessageId, Vec<SegmentId>>,
 }
 
 struct Folded {
@@ -35,7 +37,7 @@ impl Fold {
     ) -> Vec<u32> {
         let mut strange = Vec::new();
         for (offset, frame) in &batch.records {
-            let position = Position { segment, offset: *offset, bytes: frame.bytes() as u32 };
+            let position = Position::of(segment, *offset, frame);
             let record = &bytes[*offset as usize + FRAME..][..frame.payload as usize];
             if self.take_in_one(position, frame.kind, record).is_none() {
                 strange.push(*offset);
@@ -48,7 +50,7 @@ impl Fold {
     /// understand.
     pub(super) fn take_in_listed(&mut self, segment: SegmentId, listed: &Listed<'_>) -> Option<()> {
         let Listed { offset, frame, payload } = *listed;
-        let position = Position { segment, offset, bytes: frame.bytes() as u32 };
+        let position = Position::of(segment, offset, &frame);
         self.take_in_one(position, frame.kind, payload)
     }
 
@@ -57,7 +59,7 @@ impl Fold {
             Record::Message(message) => self.message(position, message),
             Record::Chunk => {}
             Record::Outcomes(outcomes, dsn) => {
-                self.outcomes(position.segment, outcomes);
+                self.outcomes(position, outcomes);
                 if let Some(dsn) = dsn {
                     self.message(position, dsn);
                 }
@@ -70,6 +72,11 @@ impl Fold {
     fn message(&mut self, position: Position, mut record: MessageRecord) {
         let mut standings = std::mem::take(&mut record.standings);
         let before = self.messages.remove(&record.id);
+        if let Some(before) = &before {
+            let first = || vec![before.position.segment];
+            let copies = self.copies.entry(record.id).or_insert_with(first);
+            copies.push(position.segment);
+        }
         if let Some(before) = before.filter(|_| standings.is_empty()) {
             standings = before.standings;
         }
@@ -77,16 +84,21 @@ impl Fold {
         self.messages.insert(record.id, Folded { record, position, standings });
     }
 
-    fn outcomes(&mut self, segment: SegmentId, outcomes: OutcomesRecord) {
-        // It stays as long as the message that it was written for, which may be over by now.
-        if outcomes.segment != segment {
-            self.needs.entry(segment).or_default().insert(outcomes.segment);
+    fn outcomes(&mut self, position: Position, outcomes: OutcomesRecord) {
+        let (segment, bytes) = (position.segment, outcomes.bytes());
+        // It stays as long as the message that it was written for, which may be over by now, and as
+        // any other copy of it.
+        let mut of = vec![outcomes.segment];
+        of.extend(self.copies.get(&outcomes.id).into_iter().flatten());
+        of.extend(self.messages.get(&outcomes.id).map(|message| message.position.segment));
+        of.sort_unstable();
+        of.dedup();
+        for of in of.into_iter().filter(|of| *of != segment) {
+            let needs = self.needs.entry(segment).or_default();
+            *needs.entry(of).or_default() += bytes;
         }
         // Unknown: it is over, or its segment has gone, and this is a tombstone that may go too.
         let Some(message) = self.messages.get_mut(&outcomes.id) else { return };
-        if message.position.segment != segment {
-            self.needs.entry(segment).or_default().insert(message.position.segment);
-        }
         for (recipient, change) in outcomes.changes {
             if let Some(standing) = message.standings.get_mut(recipient as usize) {
                 standing.change(change);
@@ -103,10 +115,19 @@ impl Fold {
     }
 }
 
+impl OutcomesRecord {
+    /// About the bytes of the record, without a DSN.
+    fn bytes(&self) -> u64 {
+        let changes = self.changes.iter().map(|(_, change)| change.bytes_max() as u64);
+        FRAME as u64 + 24 + changes.sum::<u64>()
+    }
+}
+
 impl Folded {
     fn recovered(self) -> Recovered {
         let Self { record, position, standings } = self;
-        let chunks: Box<[SegmentId]> = record.chunks.iter().map(|chunk| chunk.segment).collect();
+        let chunks: Box<[_]> =
+            record.chunks.iter().map(|chunk| (chunk.segment, chunk.bytes)).collect();
         let chunks = (!chunks.is_empty()).then_some(chunks);
         Recovered {
             id: record.id,

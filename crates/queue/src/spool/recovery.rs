@@ -181,20 +181,21 @@ impl Log {
             shared.segments.insert(found.id, if spoiled { segment.kept() } else { segment });
         }
         for found in &survey.segments {
-            // A header that ends others stays as long as they do, even if a newer one repeats it.
-            for end in &found.header.ends {
-                shared.segments.need(found.id, end.segment);
-            }
+            let ends = found.header.ends.iter().map(|end| end.segment);
+            shared.segments.ends(found.id, ends);
         }
         for (id, needs) in &reader.fold.needs {
-            needs.iter().for_each(|of| shared.segments.need(*id, *of));
+            needs.iter().for_each(|(of, bytes)| shared.segments.need(*id, *of, *bytes));
+        }
+        for (id, copies) in &reader.fold.copies {
+            copies.iter().for_each(|segment| shared.segments.copied(*id, *segment));
         }
         let mut totals = Totals { quarantined: reader.damaged, ..Totals::default() };
         let Reader { damaged, torn, scanned, .. } = reader;
         let messages = reader.fold.into_messages();
         for message in &messages {
             totals.live_bytes += message.stored.size;
-            message.stored.segments().for_each(|segment| shared.segments.add_live(segment));
+            message.stored.parts().for_each(|part| shared.segments.add_live(part));
         }
         shared.totals.set(totals);
         let segments = (survey.segments.len() + survey.headless.len()) as u64;
