@@ -1,9 +1,15 @@
 //! Memory that the kernel reads from and writes to.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::cell::Cell;
 use std::ops::Range;
 use std::ptr::NonNull;
 use std::rc::Rc;
+
+thread_local! {
+    /// Bytes of the slabs that this thread has: a slab never leaves its thread.
+    static ALIVE: Cell<usize> = const { Cell::new(0) };
+}
 
 /// A growable-once, page-aligned buffer of fixed capacity, fit for direct I/O.
 ///
@@ -25,11 +31,17 @@ impl Slab {
         // SAFETY: the layout has a non-zero size.
         let memory = unsafe { alloc(layout) };
         let Some(memory) = NonNull::new(memory) else { handle_alloc_error(layout) };
+        ALIVE.set(ALIVE.get() + capacity);
         Self { memory, capacity, length: 0 }
     }
 
     fn layout(capacity: usize) -> Layout {
         Layout::from_size_align(capacity, Self::ALIGNMENT).expect("a slab is far below isize::MAX")
+    }
+
+    /// Bytes of all slabs that this thread has: what a checker holds against a budget.
+    pub fn bytes_alive() -> usize {
+        ALIVE.get()
     }
 
     /// Bytes in use.
@@ -113,6 +125,8 @@ impl Drop for Slab {
     fn drop(&mut self) {
         // SAFETY: allocated in `new` with this very layout.
         unsafe { dealloc(self.memory.as_ptr(), Self::layout(self.capacity)) }
+        // A slab may outlive the thread's count, in a destructor at the thread's end.
+        let _ = ALIVE.try_with(|alive| alive.set(alive.get() - self.capacity));
     }
 }
 
@@ -269,6 +283,15 @@ mod tests {
         slab.append(b"he");
         slab.pad_to(4);
         assert_eq!(slab.as_slice(), b"he\0\0");
+    }
+
+    #[test]
+    fn slabs_that_live_are_counted() {
+        let before = Slab::bytes_alive();
+        let slab = Slab::new(5000);
+        assert_eq!(Slab::bytes_alive() - before, 8192);
+        drop(slab);
+        assert_eq!(Slab::bytes_alive(), before);
     }
 
     #[test]
