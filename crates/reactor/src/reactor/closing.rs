@@ -47,6 +47,14 @@ impl Core {
                 arrived = std::mem::take(&mut door.arrived);
             }
         }
+        if let Some(token) = armed
+            && crate::mutated("cancel-frees-early")
+            && let Some(slot) = self.slots.borrow_mut().get(token)
+        {
+            entry.in_flight -= 1;
+            slot.descriptor = None;
+            slot.owner = Owner::Nobody;
+        }
         self.close_if_idle(descriptors, key);
         if let Some(token) = armed {
             self.cancel(token);
