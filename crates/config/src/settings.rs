@@ -198,6 +198,7 @@ fn server_options(smtp: &Section<'_>, limits: &Section<'_>, hostname: &str) -> s
             stress_timeout: smtp.duration("stress_timeout"),
             errors: smtp.optional_count("errors").map_or(u32::MAX, |errors| errors as u32),
             line_bytes: smtp.optional_size("line_bytes"),
+            ..smtp::ServerOptions::default()
         },
     }
 }

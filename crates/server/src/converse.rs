@@ -19,9 +19,8 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// Serves one client until either side has had enough.
 pub(crate) async fn converse(shard: &Shard, wire: Wire, guest: &Guest) {
     let peer = ServerPeer {
-        client: guest.client,
-        listener: Rc::clone(&guest.listener),
         trusted: guest.trusted,
+        ..ServerPeer::new(Some(guest.client), Rc::clone(&guest.listener))
     };
     let mut session = ServerSession::new(shard.smtp(), peer);
     session.set_stress(shard.is_stressed());
@@ -51,6 +50,12 @@ pub(crate) async fn converse(shard: &Shard, wire: Wire, guest: &Guest) {
                 // Boxed: idle sessions need not carry its room.
                 let result = Box::pin(commit(shard, guest, &mut body, accepted)).await;
                 session.committed(result);
+                false
+            }
+            // None of these is offered by a peer as it is made above; a session that asks for one
+            // all the same ends.
+            Step::Secure | Step::Authenticate(_) | Step::Introduce(_) => {
+                session.lost(smtp::Hangup::Reset);
                 false
             }
             Step::Close => break,
@@ -172,7 +177,7 @@ async fn commit(
     let draft = body.draft.take().unwrap_or_else(|| shard.queue().draft());
     let began = shard.now();
     let now = UnixTime::from_epoch(shard.wall_clock());
-    let Accepted { mut envelope, bytes, stuffed_lines } = accepted;
+    let Accepted { mut envelope, bytes, stuffed_lines, .. } = accepted;
     envelope.origin.arrived = now;
     let smtp = shard.smtp();
     let trace = mail::Trace { hostname: &smtp.hostname, ..mail::Trace::default() };

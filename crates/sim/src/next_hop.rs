@@ -69,7 +69,7 @@ impl NextHop {
 
 async fn serve(yard: Rc<Yard>, reactor: Reactor, wire: Wire) {
     let options = ServerOptions { hostname: "next.example".into(), ..ServerOptions::default() };
-    let peer = ServerPeer { client: wire.peer(), listener: "next".into(), trusted: true };
+    let peer = ServerPeer { trusted: true, ..ServerPeer::new(Some(wire.peer()), "next".into()) };
     let mut session = Session {
         session: ServerSession::new(Rc::new(options), peer),
         body: Vec::new(),
@@ -108,6 +108,9 @@ impl Session {
                 Step::Discard => self.body.clear(),
                 Step::Commit(accepted) => self.commit(accepted)?,
                 Step::Close => return Ok(()),
+                Step::Secure | Step::Authenticate(_) | Step::Introduce(_) => {
+                    unreachable!("a next hop offers none of these")
+                }
             }
         }
     }

@@ -4,49 +4,73 @@
 //! names the verb, then the reader for that verb takes the argument apart. Nothing is copied but
 //! addresses.
 
+mod envelope;
+mod introduction;
+mod path;
+mod xtext;
+
+pub(crate) use envelope::{Grammar, mail, recipient, status_request};
+pub use introduction::Introduction;
+pub(crate) use introduction::{ATTRIBUTES, introduction};
+
 use crate::{Verb, reply};
-use mail::{BodyKind, ForwardPath, Reply, ReversePath};
+use mail::Reply;
 
 /// What a command cannot be read for; each kind has its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Malformed {
     /// No command of ours, or bytes that no command may have.
     Command,
+    /// A command that others have.
+    Unimplemented,
     /// The argument.
     Argument,
     /// A parameter that we do not know.
     Parameter,
+    /// An address that needs SMTPUTF8, which was not said.
+    NotAscii,
 }
 
 impl Malformed {
     pub(crate) fn reply(self) -> Reply {
         match self {
             Self::Command => reply::NO_COMMAND,
+            Self::Unimplemented => reply::NOT_IMPLEMENTED,
             Self::Argument => reply::BAD_ARGUMENT,
             Self::Parameter => reply::UNKNOWN_PARAMETER,
+            Self::NotAscii => reply::NOT_ASCII,
         }
     }
 }
 
 /// The words of the protocol. RFC 5321 §2.4: in any mixture of cases.
-const VERBS: [(&str, Verb); 11] = [
+const VERBS: [(&str, Verb); 15] = [
     ("MAIL", Verb::Mail),
     ("RCPT", Verb::Rcpt),
     ("DATA", Verb::Data),
+    ("BDAT", Verb::Bdat),
     ("EHLO", Verb::Ehlo),
     ("HELO", Verb::Helo),
+    ("STARTTLS", Verb::StartTls),
+    ("AUTH", Verb::Auth),
     ("QUIT", Verb::Quit),
     ("RSET", Verb::Rset),
     ("NOOP", Verb::Noop),
     ("VRFY", Verb::Vrfy),
     ("EXPN", Verb::Expn),
     ("HELP", Verb::Help),
+    ("XCLIENT", Verb::Xclient),
 ];
+
+/// Commands that are known, and that we will never have (RFC 5321 §4.2.4: 502): of RFC 821, its
+/// successors, and sendmail.
+const UNIMPLEMENTED: [&str; 9] =
+    ["SEND", "SOML", "SAML", "TURN", "ATRN", "ETRN", "BURL", "VERB", "XFORWARD"];
 
 /// Splits a line, without its CRLF, into a verb and the rest, without blanks around it.
 ///
 /// RFC 5321 §4.1.1: white space before the CRLF is tolerated. Control bytes, a lone CR among them,
-/// are not.
+/// are not, nor is what is not UTF-8.
 pub(crate) fn split(line: &[u8]) -> Result<(Verb, &str), Malformed> {
     let text = std::str::from_utf8(line).map_err(|_| Malformed::Command)?;
     let text = text.trim_end_matches([' ', '\t']);
@@ -55,8 +79,13 @@ pub(crate) fn split(line: &[u8]) -> Result<(Verb, &str), Malformed> {
     }
     let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
     let known = VERBS.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
-    let (_, verb) = known.ok_or(Malformed::Command)?;
-    Ok((*verb, rest.trim_start_matches(' ')))
+    match known {
+        Some((_, verb)) => Ok((*verb, rest.trim_start_matches(' '))),
+        None if UNIMPLEMENTED.iter().any(|name| name.eq_ignore_ascii_case(word)) => {
+            Err(Malformed::Unimplemented)
+        }
+        None => Err(Malformed::Command),
+    }
 }
 
 /// The name of HELO and EHLO.
@@ -74,115 +103,36 @@ pub(crate) fn no_argument(argument: &str) -> Result<(), Malformed> {
     if argument.is_empty() { Ok(()) } else { Err(Malformed::Argument) }
 }
 
-/// RFC 5321 §4.1.1.6, .7: VRFY and EXPN have one.
-pub(crate) fn some_argument(argument: &str) -> Result<(), Malformed> {
-    if argument.is_empty() { Err(Malformed::Argument) } else { Ok(()) }
-}
-
-/// The argument of MAIL.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct MailArgument {
-    pub(crate) reverse_path: ReversePath,
-    /// SIZE= (RFC 1870 §6), in bytes.
-    pub(crate) size: Option<u64>,
-    /// BODY= (RFC 6152 §3).
-    pub(crate) body: BodyKind,
-}
-
-/// RFC 5321 §4.1.1.2: `FROM:` reverse-path, then parameters.
-pub(crate) fn mail(argument: &str) -> Result<MailArgument, Malformed> {
-    let (path, parameters) = path_and_parameters(argument, "FROM:")?;
-    let reverse_path = ReversePath::parse(path).map_err(|_| Malformed::Argument)?;
-    let (mut size, mut body) = (None, None);
-    for parameter in parameters.split_ascii_whitespace() {
-        let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        // RFC 5321 §4.1.1.11 leaves repetition open; whoever repeats one means two things.
-        let fresh = if key.eq_ignore_ascii_case("SIZE") {
-            size.replace(size_value(value)?).is_none()
-        } else if key.eq_ignore_ascii_case("BODY") {
-            body.replace(body_value(value)?).is_none()
-        } else {
-            return Err(Malformed::Parameter);
-        };
-        if !fresh {
-            return Err(Malformed::Argument);
-        }
-    }
-    Ok(MailArgument { reverse_path, size, body: body.unwrap_or_default() })
-}
-
-/// RFC 5321 §4.1.1.3: `TO:` forward-path, then parameters, of which we know none.
-pub(crate) fn recipient(argument: &str) -> Result<ForwardPath, Malformed> {
-    let (path, parameters) = path_and_parameters(argument, "TO:")?;
-    let forward_path = ForwardPath::parse(path).map_err(|_| Malformed::Argument)?;
-    if parameters.is_empty() { Ok(forward_path) } else { Err(Malformed::Parameter) }
-}
-
-/// RFC 1870 §6: 1 to 20 digits. What does not fit 64 bits is too big whatever it is.
-fn size_value(value: &str) -> Result<u64, Malformed> {
-    let good = (1..=20).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_digit());
-    if good { Ok(value.parse().unwrap_or(u64::MAX)) } else { Err(Malformed::Argument) }
-}
-
-/// RFC 6152 §3.
-fn body_value(value: &str) -> Result<BodyKind, Malformed> {
-    if value.eq_ignore_ascii_case("7BIT") {
-        Ok(BodyKind::SevenBit)
-    } else if value.eq_ignore_ascii_case("8BITMIME") {
-        Ok(BodyKind::EightBitMime)
-    } else {
-        Err(Malformed::Argument)
-    }
-}
-
-/// Takes `FROM:<path> parameters` apart. Blanks behind the colon are tolerated, as everywhere.
-fn path_and_parameters<'a>(
-    argument: &'a str,
-    keyword: &str,
-) -> Result<(&'a str, &'a str), Malformed> {
-    // SMTPUTF8 is not offered.
-    if !argument.is_ascii() {
-        return Err(Malformed::Argument);
-    }
-    let head = argument.get(..keyword.len()).ok_or(Malformed::Argument)?;
-    if !head.eq_ignore_ascii_case(keyword) {
-        return Err(Malformed::Argument);
-    }
-    let rest = argument[keyword.len()..].trim_start_matches(' ');
-    let Some(path) = rest.strip_prefix('<') else {
-        return bare_path(rest);
+/// RFC 5321 §4.1.1.6, .7: VRFY and EXPN have one. RFC 6531 §3.7.4.2 has them take SMTPUTF8 behind
+/// it, which changes nothing for us.
+pub(crate) fn asked_for(argument: &str) -> Result<&str, Malformed> {
+    let text = match argument.rsplit_once(' ') {
+        Some((text, last)) if last.eq_ignore_ascii_case("SMTPUTF8") => text.trim_end(),
+        _ => argument,
     };
-    let end = path_end(path).ok_or(Malformed::Argument)?;
-    let parameters = &path[end + 1..];
-    if !parameters.is_empty() && !parameters.starts_with(' ') {
-        return Err(Malformed::Argument);
-    }
-    Ok((&path[..end], parameters.trim_start_matches(' ')))
+    if text.is_empty() { Err(Malformed::Argument) } else { Ok(text) }
 }
 
-/// A path without its brackets, as old printers and scripts send it. Never the null path, which
-/// is too easily sent by mistake.
-fn bare_path(rest: &str) -> Result<(&str, &str), Malformed> {
-    let (path, parameters) = rest.split_once(' ').unwrap_or((rest, ""));
-    if path.is_empty() || path.contains(['<', '>', '"']) {
-        return Err(Malformed::Argument);
-    }
-    Ok((path, parameters.trim_start_matches(' ')))
+/// The argument of BDAT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Chunk {
+    /// How many bytes follow the line.
+    pub(crate) bytes: u64,
+    /// Whether the message ends with them; `None` when that cannot be read.
+    pub(crate) last: Option<bool>,
 }
 
-/// Where the closing bracket is; those in a quoted local-part are not it (RFC 5321 §4.1.2).
-fn path_end(path: &str) -> Option<usize> {
-    let (mut quoted, mut escaped) = (false, false);
-    for (at, byte) in path.bytes().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b'>' if !quoted => return Some(at),
-            _ => {}
-        }
-    }
-    None
+/// RFC 3030 §2: `BDAT size [LAST]`; `None` when nobody can say how many bytes follow.
+pub(crate) fn chunk(argument: &str) -> Option<Chunk> {
+    let (size, end) = argument.split_once(' ').unwrap_or((argument, ""));
+    let digits = (1..=20).contains(&size.len()) && size.bytes().all(|b| b.is_ascii_digit());
+    let bytes = size.parse().ok().filter(|_| digits)?;
+    let last = match end.trim_start_matches(' ') {
+        "" => Some(false),
+        end if end.eq_ignore_ascii_case("LAST") => Some(true),
+        _ => None,
+    };
+    Some(Chunk { bytes, last })
 }
 
 #[cfg(test)]
@@ -196,41 +146,24 @@ mod tests {
         for bad in [&b""[..], b"MAI", b"MAILX", b"NOOP \0", b"NO\rOP", b"NOOP \xff", b" QUIT"] {
             assert_eq!(split(bad), Err(Malformed::Command), "{bad:?}");
         }
+        assert_eq!(split(b"turn"), Err(Malformed::Unimplemented));
     }
 
     #[test]
-    fn the_argument_of_mail_is_a_path_and_known_parameters() {
-        let read = mail("from: <\"a > b\"@c> BODY=8bitmime size=00100").expect("well-formed");
-        assert_eq!(read.reverse_path.to_string(), "\"a > b\"@c");
-        assert_eq!((read.size, read.body), (Some(100), BodyKind::EightBitMime));
-        assert_eq!(mail("FROM:<>").map(|read| read.reverse_path), Ok(ReversePath::Null));
-        assert_eq!(mail("FROM:a@b").expect("bare").reverse_path.to_string(), "a@b");
-        assert_eq!(mail("FROM:<a@b> SIZE=99999999999999999999").expect("big").size, Some(u64::MAX));
-    }
-
-    #[test]
-    fn what_mail_does_not_take_is_named_by_kind() {
-        for bad in [
-            "",
-            "FROM",
-            "FROM:",
-            "TO:<a@b>",
-            "FROM:<a@b",
-            "FROM:<a@b>x",
-            "FROM:<a>",
-            "FROM:a@b>",
-            "FROM:<a@b> SIZE=",
-            "FROM:<a@b> SIZE=-1",
-            "FROM:<a@b> BODY=BINARY",
-            "FROM:<a@b> SIZE=1 SIZE=2",
-            "FRÖM:<a@b>",
-            "FROM:<ä@b>",
-            "FROM:<\"a@b>",
-        ] {
-            assert_eq!(mail(bad), Err(Malformed::Argument), "{bad}");
+    fn a_chunk_has_a_size_and_may_be_the_last() {
+        let chunk_of = |bytes, last| Some(Chunk { bytes, last });
+        assert_eq!(chunk("0"), chunk_of(0, Some(false)));
+        assert_eq!(chunk("0100  last"), chunk_of(100, Some(true)));
+        assert_eq!(chunk("5 FIRST"), chunk_of(5, None));
+        for bad in ["", "LAST", "-1", "+1", "1x", "99999999999999999999", "000000000000000000001"] {
+            assert_eq!(chunk(bad), None, "{bad}");
         }
-        assert_eq!(mail("FROM:<a@b> RET=FULL"), Err(Malformed::Parameter));
-        assert_eq!(recipient("TO:<a@b> NOTIFY=NEVER"), Err(Malformed::Parameter));
-        assert_eq!(recipient("TO:<>"), Err(Malformed::Argument));
+    }
+
+    #[test]
+    fn vrfy_and_expn_ask_for_something() {
+        assert_eq!(asked_for("ü@b SMTPUTF8"), Ok("ü@b"));
+        assert_eq!(asked_for("SMTPUTF8"), Ok("SMTPUTF8"));
+        assert_eq!(asked_for(""), Err(Malformed::Argument));
     }
 }

@@ -17,6 +17,11 @@ mod verb;
 pub use client::{
     ClientOptions, ClientSession, ClientStep, Extensions, Transaction, TransactionResult,
 };
+pub use command::Introduction;
 pub use hangup::Hangup;
-pub use server::{Accepted, CommitRefusal, ServerOptions, ServerPeer, ServerSession, Step};
+pub use server::{
+    Accepted, AuthReply, BareNewline, CommitRefusal, Disclosure, Exchange, Extension, ExtensionSet,
+    HeaderFacts, ListenerKind, Notes, Privacy, ServerOptions, ServerPeer, ServerSession, StartTls,
+    Step,
+};
 pub use verb::Verb;

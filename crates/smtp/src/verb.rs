@@ -15,8 +15,16 @@ pub enum Verb {
     Rcpt,
     /// DATA, up to its 354.
     Data,
-    /// The line with a single dot.
+    /// The line with a single dot, and the last chunk.
     EndOfData,
+    /// BDAT, but the last chunk of a message.
+    Bdat,
+    /// STARTTLS.
+    StartTls,
+    /// AUTH, and each turn of its exchange.
+    Auth,
+    /// XCLIENT.
+    Xclient,
     /// RSET.
     Rset,
     /// NOOP.
@@ -44,6 +52,10 @@ impl Verb {
             Self::Rcpt => "RCPT",
             Self::Data => "DATA",
             Self::EndOfData => "END_OF_DATA",
+            Self::Bdat => "BDAT",
+            Self::StartTls => "STARTTLS",
+            Self::Auth => "AUTH",
+            Self::Xclient => "XCLIENT",
             Self::Rset => "RSET",
             Self::Noop => "NOOP",
             Self::Vrfy => "VRFY",

@@ -1,9 +1,12 @@
 //! Noise never makes the server panic, nor its memory grow.
 
-use super::session::{DROPPED_BYTES_MAX, LINE_BYTES_MAX, OUTPUT_BYTES_MAX, ServerSession};
-use super::{CommitRefusal, ServerOptions, ServerPeer, Step};
+use super::course::{AUTH_LINE_BYTES_MAX, DROPPED_BYTES_MAX, OUTPUT_BYTES_MAX};
+use super::{
+    AuthReply, CommitRefusal, Exchange, Extension, ExtensionSet, ListenerKind, ServerOptions,
+    ServerPeer, ServerSession, StartTls, Step,
+};
 use crate::Hangup;
-use mail::{EnhancedStatus, MessageId, Reply, Verdict};
+use mail::{EnhancedStatus, MessageId, Reply, TlsFacts, Verdict};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use std::rc::Rc;
@@ -11,13 +14,25 @@ use std::rc::Rc;
 /// A reply, at most, goes into the output behind the last look at its size.
 const REPLY_BYTES_MAX: usize = 1024;
 
-fn session() -> ServerSession {
-    let options = ServerOptions { message_bytes: 200, hops: 2, ..ServerOptions::default() };
+/// A session with everything switched on.
+fn session(kind: ListenerKind) -> ServerSession {
+    let options = ServerOptions {
+        message_bytes: 200,
+        hops: 2,
+        offers: ExtensionSet::of(&Extension::ALL),
+        mechanisms: vec!["PLAIN".into()],
+        auth_in_clear: true,
+        ..ServerOptions::default()
+    };
     let client = "192.0.2.7:4000".parse().expect("an address");
-    ServerSession::new(
-        Rc::new(options),
-        ServerPeer { client, listener: "mx".into(), trusted: true },
-    )
+    let peer = ServerPeer {
+        trusted: true,
+        kind,
+        start_tls: StartTls::Offered,
+        xclient: true,
+        ..ServerPeer::new(Some(client), "mx".into())
+    };
+    ServerSession::new(Rc::new(options), peer)
 }
 
 /// Steps until it waits; every fifth question is answered no. Whether it has closed.
@@ -34,9 +49,17 @@ fn drive(session: &mut ServerSession, count: &mut u64) -> bool {
             }
             Step::Receive { .. } => {
                 let left = session.input.len() - session.taken;
-                assert!(left <= LINE_BYTES_MAX, "{left} bytes kept");
+                assert!(left <= AUTH_LINE_BYTES_MAX, "{left} bytes kept");
                 return false;
             }
+            Step::Secure => session.secured(TlsFacts::default()),
+            Step::Authenticate(Exchange::Cancel) => {}
+            Step::Authenticate(_) => session.authenticated(match *count % 3 {
+                0 => AuthReply::Challenge(b"?".to_vec()),
+                1 => AuthReply::Refused,
+                _ => AuthReply::Accepted { user: "u".into() },
+            }),
+            Step::Introduce(_) => session.introduced(true),
             Step::Decide(_) if no => session.answer(Verdict::Refuse {
                 reply: Reply::fixed(450, EnhancedStatus(4, 7, 1), "No"),
                 rule: "fifth".into(),
@@ -71,6 +94,15 @@ fn noise() -> impl Strategy<Value = Vec<u8>> {
         b">",
         b"Received: x\r\n",
         b"MAIL FROM:<",
+        b"BDAT 7\r\n",
+        b"BDAT 40 LAST\r\n",
+        b"BDAT 0 LAST\r\n",
+        b"STARTTLS\r\n",
+        b"AUTH PLAIN\r\n",
+        b"AUTH PLAIN YQ==\r\n",
+        b"YQ==\r\n",
+        b"*\r\n",
+        b"XCLIENT ADDR=192.0.2.1 HELO=c\r\n",
         b" SIZE=",
         b"VRFY \xff\r\n",
         b"\"",
@@ -89,8 +121,12 @@ proptest! {
     })]
 
     #[test]
-    fn noise_gets_replies_or_a_close(pieces in prop::collection::vec(noise(), 0..60)) {
-        let (mut session, mut count) = (session(), 0);
+    fn noise_gets_replies_or_a_close(
+        pieces in prop::collection::vec(noise(), 0..60),
+        submission in any::<bool>(),
+    ) {
+        let kind = if submission { ListenerKind::Submission } else { ListenerKind::Relay };
+        let (mut session, mut count) = (session(kind), 0);
         let mut closed = drive(&mut session, &mut count);
         for piece in pieces {
             if closed {
@@ -106,7 +142,7 @@ proptest! {
 
 #[test]
 fn a_line_without_end_is_dropped_and_then_refused() {
-    let (mut session, mut count) = (session(), 0);
+    let (mut session, mut count) = (session(ListenerKind::Relay), 0);
     assert!(!drive(&mut session, &mut count));
     let mut bytes = 0;
     loop {
@@ -121,7 +157,7 @@ fn a_line_without_end_is_dropped_and_then_refused() {
 
 #[test]
 fn a_flood_of_commands_is_answered_in_bounded_pieces() {
-    let (mut session, mut count) = (session(), 0);
+    let (mut session, mut count) = (session(ListenerKind::Relay), 0);
     assert!(!drive(&mut session, &mut count));
     session.receive(&b"NOOP\r\n".repeat(100_000));
     assert!(!drive(&mut session, &mut count), "trusted clients may");
@@ -129,7 +165,7 @@ fn a_flood_of_commands_is_answered_in_bounded_pieces() {
 
 #[test]
 fn an_idle_session_keeps_no_buffer() {
-    let (mut session, mut count) = (session(), 0);
+    let (mut session, mut count) = (session(ListenerKind::Relay), 0);
     drive(&mut session, &mut count);
     session.receive(b"EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nx\r\n.\r\n");
     drive(&mut session, &mut count);

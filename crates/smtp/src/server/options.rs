@@ -1,8 +1,27 @@
-//! What an operator may set about a server session, and who the peer is.
+//! What an operator may set about a server session.
 
-use std::net::SocketAddr;
-use std::rc::Rc;
+use super::extensions::{Extension, ExtensionSet};
+use super::privacy::Privacy;
+use mail::Domain;
 use std::time::Duration;
+
+/// What becomes of a bare CR or LF in a message. A NUL is always refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BareNewline {
+    /// The message gets 550 5.5.2.
+    Refuse,
+    /// LF becomes CRLF, a lone CR a space; neither is ever part of an end of data.
+    Normalise,
+}
+
+/// What VRFY and EXPN tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disclosure {
+    /// Nothing: 252.
+    Noncommittal,
+    /// To trusted clients what the tables say.
+    Answer,
+}
 
 /// The `[smtp]` part of the configuration. Defaults are those of the interface page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +53,33 @@ pub struct ServerOptions {
     /// The longest text line in bytes, its CRLF not counted; a longer one is refused with
     /// 550 5.6.0. `None`: any length passes unchanged.
     pub line_bytes: Option<u64>,
+    /// What is announced where nothing speaks against it. SMTPUTF8 and DSN are promises that the
+    /// whole relay must keep, so that they are added by whoever knows that it does. STARTTLS, AUTH,
+    /// EXPN and XCLIENT follow from what stands elsewhere.
+    pub offers: ExtensionSet,
+    /// Extensions that nobody is offered (`without`).
+    pub without: ExtensionSet,
+    /// Bare CR and LF from strangers.
+    pub bare_newline: BareNewline,
+    /// Bare CR and LF from trusted clients.
+    pub bare_newline_trusted: BareNewline,
+    /// What VRFY tells.
+    pub vrfy: Disclosure,
+    /// What EXPN tells; it is announced only when it answers.
+    pub expn: Disclosure,
+    /// The `privacy` words.
+    pub privacy: Privacy,
+    /// SASL mechanisms of a submission listener, by their names in upper case (RFC 4422 §3.1);
+    /// none: no AUTH.
+    pub mechanisms: Vec<Box<str>>,
+    /// Whether AUTH may be used without TLS, in which case passwords cross the network.
+    pub auth_in_clear: bool,
+    /// Completes addresses without a domain from local and submission clients.
+    pub origin: Option<Domain>,
+    /// How long a stranger must wait for the greeting; who talks first is refused. 0 is off.
+    pub early_talker: Duration,
+    /// Whether Received says nothing of where authenticated users are; obeyed by the corridor.
+    pub hide_client: bool,
 }
 
 impl Default for ServerOptions {
@@ -51,17 +97,25 @@ impl Default for ServerOptions {
             stress_timeout: Duration::from_secs(10),
             errors: 20,
             line_bytes: None,
+            offers: ExtensionSet::of(&[
+                Extension::Pipelining,
+                Extension::Size,
+                Extension::EightBitMime,
+                Extension::EnhancedStatusCodes,
+                Extension::Chunking,
+                Extension::Limits,
+            ]),
+            without: ExtensionSet::EMPTY,
+            bare_newline: BareNewline::Refuse,
+            bare_newline_trusted: BareNewline::Normalise,
+            vrfy: Disclosure::Noncommittal,
+            expn: Disclosure::Noncommittal,
+            privacy: Privacy::default(),
+            mechanisms: Vec::new(),
+            auth_in_clear: false,
+            origin: None,
+            early_talker: Duration::ZERO,
+            hide_client: false,
         }
     }
-}
-
-/// Who is at the other end.
-#[derive(Clone, Debug)]
-pub struct ServerPeer {
-    /// The client's address and port.
-    pub client: SocketAddr,
-    /// The listener's name.
-    pub listener: Rc<str>,
-    /// Whether the client is trusted: the `errors` limit is for strangers only.
-    pub trusted: bool,
 }

@@ -4,6 +4,7 @@
 mod client;
 mod dialogue;
 mod pair;
+mod receiver;
 mod server;
 mod smuggling;
 mod stage;

@@ -47,11 +47,8 @@ struct Pair {
 impl Pair {
     fn new(messages: &[Message], pipelining: bool, joined: bool, sizes: &[usize]) -> Self {
         let options = ClientOptions { pipelining, ..ClientOptions::default() };
-        let peer = ServerPeer {
-            client: "192.0.2.7:4000".parse().expect("an address"),
-            listener: "mx".into(),
-            trusted: true,
-        };
+        let client = "192.0.2.7:4000".parse().ok();
+        let peer = ServerPeer { trusted: true, ..ServerPeer::new(client, "mx".into()) };
         Self {
             client: ClientSession::new(Rc::new(options)),
             server: ServerSession::new(Rc::new(ServerOptions::default()), peer),
@@ -160,6 +157,9 @@ impl Pair {
                     self.server.committed(Ok(id));
                 }
                 Step::Close => return true,
+                Step::Secure | Step::Authenticate(_) | Step::Introduce(_) => {
+                    panic!("not offered")
+                }
             }
         }
     }
