@@ -21,6 +21,8 @@ pub(crate) const PROMISES: &[Promise] = &[
     ("direct writes are read directly", direct_writes_are_read_directly),
     ("opening follows its flags", opening_follows_its_flags),
     ("rename replaces", rename_replaces),
+    ("what is not there is not found", what_is_not_there_is_not_found),
+    ("a file opened for reading takes no write", a_file_opened_for_reading_takes_no_write),
     ("a directory lists its names in order", a_directory_lists_its_names_in_order),
     ("a lock is held by one file", a_lock_is_held_by_one_file),
     ("a held file keeps its lock", a_held_file_keeps_its_lock),
@@ -208,6 +210,34 @@ fn opening_follows_its_flags(bench: &Bench) {
         assert_eq!(error.kind(), ErrorKind::AlreadyExists);
         let again = reactor.open(&path, OpenHow { exclusive: false, ..NEW }).await.unwrap();
         assert_eq!(again.length().await.unwrap(), 4, "opening never truncates");
+    });
+}
+
+fn what_is_not_there_is_not_found(bench: &Bench) {
+    let (reactor, directory) = (bench.reactor.clone(), bench.directory.clone());
+    bench.run(async move {
+        let (missing, nowhere) = (directory.join("missing"), directory.join("no/where"));
+        drop(Bench::file(&reactor, directory.join("file")).await);
+        let kinds = [
+            reactor.open(&missing, OLD).await.err().map(|error| error.kind()),
+            reactor.open(&nowhere, NEW).await.err().map(|error| error.kind()),
+            reactor.remove(&missing).await.err().map(|error| error.kind()),
+            reactor.rename(&missing, &directory.join("file")).await.err().map(|e| e.kind()),
+            reactor.rename(&directory.join("file"), &nowhere).await.err().map(|e| e.kind()),
+            reactor.read_directory(&missing).await.err().map(|error| error.kind()),
+            reactor.sync_directory(&missing).await.err().map(|error| error.kind()),
+        ];
+        assert_eq!(kinds, [Some(ErrorKind::NotFound); 7]);
+    });
+}
+
+fn a_file_opened_for_reading_takes_no_write(bench: &Bench) {
+    let (reactor, path) = (bench.reactor.clone(), bench.directory.join("file"));
+    bench.run(async move {
+        drop(Bench::file(&reactor, path.clone()).await);
+        let file = reactor.open(&path, OpenHow::default()).await.unwrap();
+        let error = file.write(bytes("no"), 0, false).await.unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(9), "EBADF");
     });
 }
 

@@ -95,6 +95,14 @@ fn a_world_without_faults_keeps_all_promises() {
 }
 
 #[test]
+fn a_world_with_a_tiny_queue_and_lost_races_keeps_all_promises() {
+    for seed in 0..2 {
+        let races = Faults { cancel_races: 0.9, multishot_end: 0.4, ..Faults::mild() };
+        keep_in(World { seed, faults: Faults { queue_entries: 2, latency_tail: 0.01, ..races } });
+    }
+}
+
+#[test]
 fn a_world_with_delays_and_pieces_keeps_all_promises() {
     for seed in 0..4 {
         keep_in(World { seed, faults: Faults::mild() });
