@@ -30,6 +30,12 @@ enum Command {
         /// Parts to run, in their fixed order; none means all
         #[arg(value_enum)]
         parts: Vec<test::Name>,
+        /// Run what takes longer than CI waits: simulation by the hour, more rounds on real disks
+        #[arg(long)]
+        long: bool,
+        /// How long the long simulation runs
+        #[arg(long, value_name = "M", default_value_t = 120, requires = "long")]
+        minutes: u64,
     },
     /// Hold what the compiler cannot: arrows between crates, sizes, words, places
     Tidy,
@@ -44,7 +50,7 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Install the Debian packages that the end-to-end tests need (as root)
+    /// Install the Debian packages that the tests need (as root)
     Packages,
 }
 
@@ -61,7 +67,10 @@ fn main() -> ExitCode {
 fn start(command: Command) -> Result<()> {
     let root = run::root()?;
     match command {
-        Command::Test { parts } => test::run(&root, &parts),
+        Command::Test { parts, long: true, minutes } => {
+            test::run(&root, &parts, test::Length::Long { minutes })
+        }
+        Command::Test { parts, long: false, .. } => test::run(&root, &parts, test::Length::Short),
         Command::Tidy => tidy::run(&root),
         Command::Sim { arguments } => test::sim(&root, &arguments),
         Command::Docs { check: true } => docs::check(&root),

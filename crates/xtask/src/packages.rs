@@ -1,4 +1,5 @@
-//! Debian packages that the end-to-end tests talk to: real peers, where a user would have them.
+//! Debian packages that tests need: real peers, where a user would have them, and what makes file
+//! systems.
 
 use crate::run;
 use anyhow::{Context, Result, bail};
@@ -9,8 +10,20 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// A program that tests run, and the package that has it.
-const PROGRAMS: [(&str, &str); 3] =
+type Program = (&'static str, &'static str);
+
+/// Those that everybody needs.
+const PEERS: [Program; 3] =
     [("smtp-source", "postfix"), ("smtp-sink", "postfix"), ("swaks", "swaks")];
+
+/// Those that root needs too: only root can mount what they make.
+const FILE_SYSTEMS: [Program; 5] = [
+    ("mkfs.ext4", "e2fsprogs"),
+    ("mkfs.xfs", "xfsprogs"),
+    ("xfs_io", "xfsprogs"),
+    ("mkfs.btrfs", "btrfs-progs"),
+    ("btrfs", "btrfs-progs"),
+];
 
 /// Asked by every package that would start something; 101 is "no".
 const POLICY: &str = "/usr/sbin/policy-rc.d";
@@ -20,9 +33,10 @@ const POLICY: &str = "/usr/sbin/policy-rc.d";
 /// # Errors
 /// When they are missing and cannot be installed.
 pub(crate) fn ensure() -> Result<()> {
-    let missing = missing_packages(&search_path());
+    let missing = missing_packages(&programs(), &search_path());
     if missing.is_empty() {
-        println!("all there: {}", PROGRAMS.map(|(program, _)| program).join(", "));
+        let names: Vec<&str> = programs().iter().map(|(program, _)| *program).collect();
+        println!("all there: {}", names.join(", "));
         return Ok(());
     }
     if !is_root() {
@@ -37,7 +51,7 @@ pub(crate) fn ensure() -> Result<()> {
 /// # Errors
 /// When not root, or when apt-get fails.
 pub(crate) fn install() -> Result<()> {
-    let missing = missing_packages(&search_path());
+    let missing = missing_packages(&programs(), &search_path());
     if missing.is_empty() {
         println!("nothing to install");
         return Ok(());
@@ -115,9 +129,15 @@ fn search_path() -> String {
     format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
 }
 
-fn missing_packages(path: &str) -> Vec<&'static str> {
+/// What this user's tests need.
+fn programs() -> Vec<Program> {
+    let more: &[Program] = if is_root() { &FILE_SYSTEMS } else { &[] };
+    [&PEERS[..], more].concat()
+}
+
+fn missing_packages(programs: &[Program], path: &str) -> Vec<&'static str> {
     let there = |program: &str| path.split(':').any(|dir| Path::new(dir).join(program).is_file());
-    let missing = PROGRAMS.iter().filter(|(program, _)| !there(program));
+    let missing = programs.iter().filter(|(program, _)| !there(program));
     let mut packages: Vec<_> = missing.map(|(_, package)| *package).collect();
     packages.dedup();
     packages
@@ -129,6 +149,9 @@ mod tests {
 
     #[test]
     fn each_missing_package_is_named_once() {
-        assert_eq!(missing_packages("/nowhere:/at-all"), ["postfix", "swaks"]);
+        let nowhere = "/nowhere:/at-all";
+        assert_eq!(missing_packages(&PEERS, nowhere), ["postfix", "swaks"]);
+        let file_systems = missing_packages(&FILE_SYSTEMS, nowhere);
+        assert_eq!(file_systems, ["e2fsprogs", "xfsprogs", "btrfs-progs"]);
     }
 }
