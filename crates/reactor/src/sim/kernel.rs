@@ -25,6 +25,8 @@ pub(super) struct SimKernel {
     id: KernelId,
     /// Receive buffers by group and number, made when first filled.
     memory: [Vec<Option<Box<[u8]>>>; 2],
+    /// Empty between visits; kept for its capacity.
+    taken: Vec<Ready>,
 }
 
 fn error(errno: Errno) -> io::Error {
@@ -35,7 +37,7 @@ impl SimKernel {
     pub(super) fn new(state: Rc<RefCell<State>>, id: KernelId) -> Self {
         let count = state.borrow().kernels[id.0].free_buffers[0].len();
         let none = || Vec::from_iter((0..count).map(|_| None));
-        Self { state, id, memory: [none(), none()] }
+        Self { state, id, memory: [none(), none()], taken: Vec::new() }
     }
 
     /// Brings what a completion carries to where it belongs.
@@ -133,12 +135,12 @@ impl State {
         }
     }
 
-    /// The completions of one visit.
-    fn take_ready(&mut self, kernel: KernelId) -> Vec<Ready> {
+    /// Appends the completions of one visit.
+    fn take_ready(&mut self, kernel: KernelId, taken: &mut Vec<Ready>) {
         let all = self.kernels[kernel.0].ready.len().min(self.faults.queue_entries);
         let few = all > 1 && self.chance.hits(self.faults.partial_enter);
         let count = if few { 1 + self.chance.below(all as u64) as usize } else { all };
-        self.kernels[kernel.0].ready.drain(..count).collect()
+        taken.extend(self.kernels[kernel.0].ready.drain(..count));
     }
 }
 
@@ -154,10 +156,12 @@ impl Kernel for SimKernel {
         if let Wait::Until(limit) = wait {
             self.state.borrow_mut().wait_for(self.id, limit);
         }
-        let all = self.state.borrow_mut().take_ready(self.id);
-        for ready in all {
+        let mut taken = std::mem::take(&mut self.taken);
+        self.state.borrow_mut().take_ready(self.id, &mut taken);
+        for ready in taken.drain(..) {
             self.unload(ready, completions);
         }
+        self.taken = taken;
     }
 
     fn buffer_count(&self, group: Group) -> u32 {
