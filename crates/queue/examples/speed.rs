@@ -85,8 +85,8 @@ async fn run(reactor: Reactor, directory: PathBuf, senders: u64, messages: u64, 
         let hop = NextHop::new("mx://example.net");
         Rc::new(move |_, _| hop.clone())
     };
-    let (options, lock_file) = (Rc::new(options), lock.shared());
-    let start = Start { options, lock: lock_file, shard: 0, shards: 1, router, journal };
+    let (options, tenure) = (Rc::new(options), lock.shared());
+    let start = Start { options, tenure, shard: 0, shards: 1, router, journal };
     let queue = Queue::open(&reactor, start).await.unwrap_or_else(|error| panic!("{error}"));
     let line = b"This line is repeated until the message is as long as it was asked for.\r\n";
     let body: Vec<u8> = line.iter().copied().cycle().take(bytes).collect();

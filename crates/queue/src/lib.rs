@@ -37,7 +37,7 @@ pub use error::{CommitError, LoadError, OpenError};
 pub use exchange::{Export, ExportStep, Import, ImportError, Portable, Waiting};
 pub use filter::Filter;
 pub use listing::{Listed, ListedRecipient, Shown, Summary, SummaryLine};
-pub use lock::Lock;
+pub use lock::{Lock, Tenure};
 pub use options::{Options, Retry, SpoolFree};
 pub use queue::{Queue, Router, Start};
 pub use schedule::{Destinations, State, Suspended};

@@ -3,9 +3,9 @@
 use crate::books::{Books, Kept};
 use crate::schedule::{Entry, MessageKey};
 use crate::spool::{self, HotBudget, Log, Recovered, Standing, Stored};
-use crate::{OpenError, Options};
+use crate::{OpenError, Options, Tenure};
 use mail::{Envelope, ForwardPath, Journal, MessageId, NextHop, UnixTime};
-use reactor::{FileSystem, Reactor, SharedFile, Signal};
+use reactor::{FileSystem, Reactor, Signal};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -16,8 +16,8 @@ pub type Router = Rc<dyn Fn(&Envelope, &ForwardPath) -> NextHop>;
 pub struct Start {
     /// The options.
     pub options: Rc<Options>,
-    /// The spool's lock, held by somebody for as long as the queue lives.
-    pub lock: SharedFile,
+    /// The tenure of the spool; somebody keeps the lock for as long as the queue lives.
+    pub tenure: Tenure,
     /// Which shard this is, from 0.
     pub shard: usize,
     /// How many there are.
@@ -72,7 +72,7 @@ impl Queue {
     pub async fn open(reactor: &Reactor, start: Start) -> Result<Self, OpenError> {
         let directory = start.options.directory.clone();
         let wrong = |error| OpenError::from_io(&directory, error);
-        reactor.hold(start.lock).map_err(wrong)?;
+        reactor.hold(start.tenure.file).map_err(wrong)?;
         let file_system = reactor.file_system(&directory).await.map_err(wrong)?;
         let found = Log::numbers(reactor, &directory).await?;
         let own = u16::try_from(start.shard).ok().filter(|own| *own < MessageId::LOGS);
@@ -90,8 +90,9 @@ impl Queue {
         for number in std::iter::once(own).chain(adopted) {
             let options = spool::Options { logs, segment_bytes: None, hot: hot.clone() };
             let journal = start.journal.clone();
+            let tenure = start.tenure;
             let (log, recovery) =
-                Log::recover(reactor, &directory, number, options, journal).await?;
+                Log::recover(reactor, &directory, number, tenure, options, journal).await?;
             log.leave_free(leave_bytes);
             opened.push(log);
             recovered.extend(recovery.messages);

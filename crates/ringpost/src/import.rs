@@ -105,7 +105,7 @@ impl Own {
             let lock = Lock::take(&here, &directory, &journal, LOCK_PATIENCE).await?;
             let start = queue::Start {
                 options: Rc::new(options),
-                lock: lock.shared(),
+                tenure: lock.shared(),
                 shard: 0,
                 shards: 1,
                 // Nothing is sent from here, and the relay names next hops by itself.

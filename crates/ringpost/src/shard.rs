@@ -7,8 +7,8 @@ use delivery::{Delivery, HomeMessage, Routes};
 use lookup::Resolver;
 use mail::{Journal, UnixTime};
 use policy::Policy;
-use queue::{Lock, Queue};
-use reactor::{Reactor, Receiver, Sender, SharedFile};
+use queue::{Lock, Queue, Tenure};
+use reactor::{Reactor, Receiver, Sender};
 use server::{CensusMessage, Server, Totals};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -61,8 +61,8 @@ pub(crate) struct Ready {
 
 /// The first shard takes the spool's lock; the others are told.
 pub(crate) enum SpoolLock {
-    Take(Vec<Sender<SharedFile>>),
-    Await(Receiver<SharedFile>),
+    Take(Vec<Sender<Tenure>>),
+    Await(Receiver<Tenure>),
 }
 
 /// The body of a shard's thread.
@@ -123,7 +123,7 @@ async fn spool_lock(
     lock: SpoolLock,
     config: &Config,
     journal: &Journal,
-) -> Result<Option<(Option<Lock>, SharedFile)>, Failure> {
+) -> Result<Option<(Option<Lock>, Tenure)>, Failure> {
     match lock {
         SpoolLock::Take(others) => {
             let directory = &config.queue.directory;
@@ -149,13 +149,13 @@ fn spool_failure(error: &queue::OpenError) -> Failure {
 async fn open(
     reactor: &Reactor,
     seed: Opening,
-    lock: SharedFile,
+    tenure: Tenure,
     journal: &Journal,
 ) -> Result<Parts, Failure> {
     let Opening { number, shards, config, questions, .. } = seed;
     let start = queue::Start {
         options: Rc::new(queue_options(&config, shards)),
-        lock,
+        tenure,
         shard: number,
         shards,
         router: router(&config),

@@ -28,7 +28,7 @@ async fn start(reactor: &Reactor, directory: &Path, sessions: u64) -> (Server, Q
             spool_free: queue::SpoolFree::Bytes(0),
             ..queue::Options::default()
         }),
-        lock: lock.shared(),
+        tenure: lock.shared(),
         shard: 0,
         shards: 1,
         router: Rc::new(|_, _| NextHop::new("mx://example.org")),

@@ -6,8 +6,8 @@ use delivery::{Delivery, HomeMessage, Pattern, Route, Via};
 use lookup::Script;
 use mail::{Journal, Level};
 use policy::{DomainPattern, Policy};
-use queue::{Lock, OpenError, Queue};
-use reactor::{Reactor, Receiver, Sender, SharedFile};
+use queue::{Lock, OpenError, Queue, Tenure};
+use reactor::{Reactor, Receiver, Sender};
 use server::{CensusMessage, Server, Totals};
 use smtp::ServerOptions;
 use std::cell::RefCell;
@@ -66,9 +66,9 @@ pub(crate) struct Seed {
 /// How a shard comes by the spool's lock.
 pub(crate) enum LockWay {
     /// It takes it, and tells these.
-    Take(Vec<Sender<SharedFile>>),
+    Take(Vec<Sender<Tenure>>),
     /// It is told.
-    Await(Receiver<SharedFile>),
+    Await(Receiver<Tenure>),
 }
 
 /// The body of a shard: says in `life` how it goes.
@@ -106,7 +106,7 @@ async fn open(
     let delivery_options = Rc::new(delivery_options());
     let start = queue::Start {
         options: Rc::new(options),
-        lock: shared,
+        tenure: shared,
         shard: seed.shard,
         shards: seed.shards,
         router: Delivery::router(&delivery_options),

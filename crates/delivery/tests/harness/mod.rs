@@ -148,7 +148,7 @@ impl Birth {
         }
         let start = queue::Start {
             options: Rc::new(spool),
-            lock: lock.borrow().as_ref().expect("just taken").shared(),
+            tenure: lock.borrow().as_ref().expect("just taken").shared(),
             shard: self.shard,
             shards: self.peers.len(),
             router: Delivery::router(&self.options),

@@ -8,9 +8,9 @@ use super::prepare::{self, Fresh, Wanted};
 use super::record::Standing;
 use super::segments::{Segment, Segments};
 use super::stored::Stored;
-use super::survey::Survey;
+use super::survey::{self, Survey};
 use super::writer::Writer;
-use crate::OpenError;
+use crate::{OpenError, Tenure};
 use mail::{Envelope, Event, EventKind, Field, Journal, MessageId, UnixTime};
 use reactor::{Reactor, Signal};
 use std::cell::{Cell, RefCell};
@@ -72,6 +72,20 @@ impl Log {
         Ok(numbers)
     }
 
+    /// The highest start count in the headers of a spool, as far as they can be read; zero: none.
+    ///
+    /// # Errors
+    /// What the disk said.
+    pub(crate) async fn last_start(reactor: &Reactor, spool: &Path) -> Result<u32, OpenError> {
+        let mut last = 0;
+        for number in Self::numbers(reactor, spool).await? {
+            let directory = spool.join(directory_name(number));
+            let found = survey::last_start(reactor, &directory).await;
+            last = last.max(found.map_err(|error| OpenError::from_io(&directory, error))?);
+        }
+        Ok(last)
+    }
+
     /// Opens log `number` of `spool`, which this process has [locked](crate::Lock): reads what is
     /// there, opens a segment of its own that says where the earlier ones end, and starts the
     /// writer's tasks. What it recovers may be acted upon.
@@ -82,6 +96,7 @@ impl Log {
         reactor: &Reactor,
         spool: &Path,
         number: u16,
+        tenure: Tenure,
         options: Options,
         journal: Journal,
     ) -> Result<(Self, Recovery), OpenError> {
@@ -101,7 +116,7 @@ impl Log {
         reader.remove_hulls(&mut survey).await.map_err(failed)?;
         let wanted = Wanted {
             log: number,
-            start: survey.next_start(),
+            start: survey.next_start().max(tenure.start),
             segment: SegmentId(survey.highest + 1),
             ends: reader.ends.clone(),
         };

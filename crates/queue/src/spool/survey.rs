@@ -105,6 +105,20 @@ impl Survey {
     }
 }
 
+/// The highest start count in the headers of the segments in `directory` that verify; zero: none.
+pub(super) async fn last_start(reactor: &Reactor, directory: &Path) -> io::Result<u32> {
+    let mut last = 0;
+    for name in reactor.read_directory(directory).await? {
+        let Some(id) = parse_name(&name) else { continue };
+        let file = reactor.open(&path_of(directory, id), OpenHow::default()).await?;
+        let found = find_header(&file, file.length().await?).await;
+        if let HeaderFound::Whole(header, _) = found {
+            last = last.max(header.start);
+        }
+    }
+    Ok(last)
+}
+
 /// `segment-0000002a` is 42.
 fn parse_name(name: &str) -> Option<SegmentId> {
     let digits = name.strip_prefix("segment-").filter(|digits| digits.len() == 8)?;

@@ -94,7 +94,7 @@ impl Life {
         let lock = lock.expect("the spool is free");
         let start = Start {
             options: Rc::new(options),
-            lock: lock.shared(),
+            tenure: lock.shared(),
             shard,
             shards,
             router: Rc::new(route),

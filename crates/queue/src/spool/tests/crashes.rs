@@ -163,7 +163,7 @@ fn one_life(
         // In a world with a failing disk the start may fail; then it is tried again.
         let Ok(opening) = open(&reactor, 1 << 20).await else { return };
         opened.set(true);
-        let Opening { log, found, damaged, lock } = opening;
+        let Opening { log, found, damaged, lock, .. } = opening;
         assert_eq!(damaged, 0, "a crash damages nothing");
         let standings = found.iter().map(|one| (one.id, one.standings[0].attempts));
         compare(&mut model.borrow_mut(), &standings.collect());

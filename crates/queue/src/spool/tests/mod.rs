@@ -3,5 +3,6 @@
 mod basics;
 mod crashes;
 mod records;
+mod seals;
 mod space;
 mod support;

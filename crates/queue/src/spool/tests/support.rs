@@ -1,5 +1,6 @@
 //! A spool on a simulated disk, and messages to put there.
 
+use crate::spool::recovery::Recovery;
 use crate::spool::{
     Change, Finished, HotBudget, Log, NewMessage, Opened, Options, Outcomes, Piece,
 };
@@ -34,6 +35,8 @@ pub(super) struct Opening {
     pub(super) log: Log,
     pub(super) found: Vec<Recovered>,
     pub(super) damaged: u64,
+    /// Segments that were read whole.
+    pub(super) scanned: u64,
     pub(super) lock: Lock,
 }
 
@@ -42,8 +45,9 @@ pub(super) async fn open(reactor: &Reactor, hot_bytes: u64) -> Result<Opening, O
     let journal = Journal::silent();
     let lock = Lock::take(reactor, spool, &journal, Duration::from_secs(60)).await?;
     let options = options(hot_bytes);
-    let (log, recovery) = Log::recover(reactor, spool, 0, options, journal).await?;
-    Ok(Opening { log, found: recovery.messages, damaged: recovery.damaged, lock })
+    let (log, recovery) = Log::recover(reactor, spool, 0, lock.shared(), options, journal).await?;
+    let Recovery { messages: found, damaged, scanned, .. } = recovery;
+    Ok(Opening { log, found, damaged, scanned, lock })
 }
 
 /// Runs `main` in a process of its own, and ends the process as `end` says.
