@@ -70,7 +70,12 @@ pub(crate) async fn converse(shard: &Shard, wire: Wire, guest: &Guest) {
 }
 
 async fn transmit(shard: &Shard, wire: &Wire, session: &mut ServerSession) {
-    let output = session.take_output();
+    let mut output = session.take_output();
+    if reactor::mutated("replies-swapped") {
+        let mut lines: Vec<&[u8]> = output.split_inclusive(|byte| *byte == b'\n').collect();
+        lines.reverse();
+        output = lines.concat();
+    }
     let by = shard.now() + SEND_TIMEOUT;
     match wire.send(vec![Part::Bytes(output)], by).await {
         Ok(mut parts) => match parts.pop() {
@@ -90,6 +95,13 @@ async fn receive(shard: &Shard, wire: &Wire, session: &mut ServerSession, within
         Ok(bytes) => {
             session.waited(shard.now().since(began));
             session.receive(&bytes);
+            if reactor::mutated("lease-held-across-await") {
+                let reactor = shard.reactor.clone();
+                shard.reactor.spawn(async move {
+                    reactor.sleep(reactor.now() + SEND_TIMEOUT).await;
+                    drop(bytes);
+                });
+            }
         }
         Err(Hangup::Interrupted) => session.shut_down(),
         Err(Hangup::TimedOut) => session.lost(smtp::Hangup::TimedOut),

@@ -204,7 +204,10 @@ impl Placed {
 
     fn hot(&self, record: &PlacedRecord) -> Option<Hot> {
         let share = Rc::clone(self.share.as_ref()?);
-        let range = record.body..record.body + record.frame.body_bytes as usize;
+        let mut range = record.body..record.body + record.frame.body_bytes as usize;
+        if reactor::mutated("hot-body-of-another") {
+            range = range.end..range.end + range.len();
+        }
         Some(Hot {
             _share: share,
             head: Rc::clone(&self.head),
