@@ -122,6 +122,9 @@ pub(crate) async fn call(
         }
         ClientStep::Transmit
         | ClientStep::Receive { .. }
+        | ClientStep::Secure
+        | ClientStep::Authenticate(_)
+        | ClientStep::Respond(_)
         | ClientStep::SendBody
         | ClientStep::Finished(_) => unreachable!("no transaction has begun"),
     }
@@ -211,6 +214,9 @@ impl Talk {
                 }
                 ClientStep::Transmit
                 | ClientStep::Receive { .. }
+                | ClientStep::Secure
+                | ClientStep::Authenticate(_)
+                | ClientStep::Respond(_)
                 | ClientStep::Ready
                 | ClientStep::Close(_) => unreachable!("a transaction ends with Finished"),
             }
@@ -277,6 +283,9 @@ impl Talk {
             match self.session.step() {
                 ClientStep::Transmit => self.transmit().await,
                 ClientStep::Receive { within } => self.receive(within).await,
+                ClientStep::Secure | ClientStep::Authenticate(_) | ClientStep::Respond(_) => {
+                    unreachable!("the options ask for neither")
+                }
                 step @ (ClientStep::Ready
                 | ClientStep::SendBody
                 | ClientStep::Finished(_)
@@ -415,11 +424,12 @@ impl Talk {
 fn transaction(ticket: &Ticket, loaded: &Loaded) -> Transaction {
     let envelope = &loaded.envelope;
     let path = |index: &u32| envelope.recipients[*index as usize].clone();
+    let recipients = ticket.recipients.iter().map(path).collect();
+    // SIZE is the size without dot-stuffing (RFC 1870 §3).
+    let bytes = loaded.bytes.saturating_sub(loaded.stuffed_lines);
     Transaction {
-        reverse_path: envelope.reverse_path.clone(),
-        recipients: ticket.recipients.iter().map(path).collect(),
         body: envelope.body,
-        // SIZE is the size without dot-stuffing (RFC 1870 §3).
-        bytes: loaded.bytes.saturating_sub(loaded.stuffed_lines),
+        plain: loaded.stuffed_lines == 0,
+        ..Transaction::new(envelope.reverse_path.clone(), recipients, bytes)
     }
 }

@@ -58,6 +58,7 @@ impl<'a> Client<'a> {
         let options = ClientOptions {
             hello: "client.example".into(),
             pipelining: !yard.hits(0.3),
+            chunking: yard.hits(0.5),
             ..ClientOptions::default()
         };
         let left = 1 + yard.below(MESSAGES_PER_SESSION);
@@ -70,6 +71,9 @@ impl<'a> Client<'a> {
             match self.session.step() {
                 ClientStep::Transmit => self.transmit(wire).await,
                 ClientStep::Receive { within } => self.receive(wire, within).await,
+                ClientStep::Secure | ClientStep::Authenticate(_) | ClientStep::Respond(_) => {
+                    unreachable!("the options ask for neither")
+                }
                 ClientStep::Ready => self.begin(),
                 ClientStep::SendBody => self.send_body(wire).await?,
                 ClientStep::Finished(result) => self.finish(&result),

@@ -59,12 +59,11 @@ impl Message {
         let sender = format!("s{}@{SENDERS}", self.number);
         let reverse_path = if self.has_sender { sender.as_str() } else { "" };
         let recipients = (0..self.domains.len()).map(|index| self.recipient(index));
-        Transaction {
-            reverse_path: ReversePath::parse(reverse_path).expect(good),
-            recipients: recipients.map(|text| ForwardPath::parse(&text).expect(good)).collect(),
-            body: BodyKind::EightBitMime,
-            bytes: self.body.len() as u64,
-        }
+        let recipients = recipients.map(|text| ForwardPath::parse(&text).expect(good)).collect();
+        let reverse_path = ReversePath::parse(reverse_path).expect(good);
+        let transaction = Transaction::new(reverse_path, recipients, self.body.len() as u64);
+        let stuffed = self.body.windows(2).any(|pair| pair == b"\n.");
+        Transaction { body: BodyKind::EightBitMime, plain: !stuffed, ..transaction }
     }
 }
 

@@ -15,7 +15,8 @@ mod tally;
 mod verb;
 
 pub use client::{
-    ClientOptions, ClientSession, ClientStep, Extensions, Transaction, TransactionResult,
+    ClientOptions, ClientSession, ClientStep, Encryption, Extensions, Mechanisms, Transaction,
+    TransactionResult,
 };
 pub use command::Introduction;
 pub use hangup::Hangup;

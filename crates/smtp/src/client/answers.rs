@@ -2,8 +2,18 @@
 
 use super::exchange::{Command, Exchange, Next};
 use super::extensions::Extensions;
+use super::options::Encryption;
 use super::session::{ClientSession, State, TERMINATOR};
-use mail::{Reason, Reply};
+use super::step::Transaction;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use mail::{BodyKind, EnhancedStatus, Reason, Reply};
+
+/// RFC 5248: encryption needed (X.7.10).
+const ENCRYPTION_NEEDED: EnhancedStatus = EnhancedStatus(4, 7, 10);
+
+/// RFC 3463: another security matter.
+const AUTH_NEEDED: EnhancedStatus = EnhancedStatus(4, 7, 0);
 
 impl ClientSession {
     /// Obeys one reply.
@@ -12,12 +22,18 @@ impl ClientSession {
             State::Greeting => self.greeted(reply),
             State::Hello { extended } => self.hello_answered(extended, reply),
             State::Envelope(exchange) => self.envelope_answered(exchange, reply),
+            State::StartTls => self.start_tls_answered(reply),
+            State::Authenticating => self.auth_answered(reply),
             State::Body(exchange) => self.answered_early(exchange, reply),
+            State::Chunk { exchange, sent } => self.chunk_answered(exchange, sent, reply),
             State::EndOfData { exchange, early } => self.end_answered(exchange, early, reply),
             State::Quitting => self.close(None),
-            State::Ready { .. } | State::Finished { .. } | State::Closed(_) => {
-                unreachable!("no reply is read there")
-            }
+            State::Securing
+            | State::Choosing
+            | State::Challenged(_)
+            | State::Ready { .. }
+            | State::Finished { .. }
+            | State::Closed(_) => unreachable!("no reply is read there"),
         }
     }
 
@@ -34,9 +50,9 @@ impl ClientSession {
     fn hello_answered(&mut self, extended: bool, reply: &Reply) {
         if reply.is_positive() {
             if extended {
-                self.extensions = Extensions::parse(&reply.text);
+                self.extensions = Extensions::parse(&reply.text).within(&self.options);
             }
-            self.state = State::Ready { reset: false };
+            self.introduced();
         } else if extended && reply.is_permanent() && reply.code != 521 && !self.options.lmtp {
             self.say_hello(false);
         } else {
@@ -44,7 +60,62 @@ impl ClientSession {
         }
     }
 
-    fn say_hello(&mut self, extended: bool) {
+    /// What comes between EHLO and the first message.
+    fn introduced(&mut self) {
+        let wanted = !self.secured && self.options.encryption != Encryption::Never;
+        if wanted && self.extensions.starttls {
+            self.output.extend_from_slice(b"STARTTLS\r\n");
+            self.state = State::StartTls;
+        } else if wanted && self.options.encryption == Encryption::Required {
+            let text = "the next hop does not offer STARTTLS, which is required".to_owned();
+            self.close(Some(Reason::Policy(ENCRYPTION_NEEDED, text)));
+        } else {
+            self.settle_identity();
+        }
+    }
+
+    fn settle_identity(&mut self) {
+        self.state = if !self.options.authenticate || self.authenticated {
+            State::Ready { reset: false }
+        } else if self.extensions.auth.is_some() {
+            State::Choosing
+        } else {
+            let text = "the next hop does not offer AUTH, which the route wants".to_owned();
+            State::Closed(Some(Reason::Policy(AUTH_NEEDED, text)))
+        };
+    }
+
+    /// RFC 3207 §4: 220, or it is not to be had now.
+    fn start_tls_answered(&mut self, reply: &Reply) {
+        if reply.code == 220 {
+            self.state = State::Securing;
+        } else if reply.code == 421 || self.options.encryption == Encryption::Required {
+            self.refuse_to_begin(reply);
+        } else if reply.is_transient() || reply.is_permanent() {
+            self.settle_identity();
+        } else {
+            self.refuse_to_begin(reply);
+        }
+    }
+
+    /// RFC 4954 §4: 334 with a challenge, 235, or a refusal.
+    fn auth_answered(&mut self, reply: &Reply) {
+        match reply.code {
+            235 => {
+                self.authenticated = true;
+                self.state = State::Ready { reset: false };
+            }
+            334 => match STANDARD.decode(reply.text.trim()) {
+                Ok(challenge) => self.state = State::Challenged(challenge),
+                Err(_) => {
+                    self.close(Some(Reason::Network("peer's challenge is not base64".into())));
+                }
+            },
+            _ => self.refuse_to_begin(reply),
+        }
+    }
+
+    pub(super) fn say_hello(&mut self, extended: bool) {
         let verb = self.hello_verb(extended);
         self.output.extend_from_slice(format!("{verb} {}\r\n", self.options.hello).as_bytes());
         self.state = State::Hello { extended };
@@ -98,13 +169,49 @@ impl ClientSession {
     }
 
     /// Writes the next commands, once the last ones are answered.
-    fn go_on(&mut self, mut exchange: Exchange) {
+    fn go_on(&mut self, exchange: Exchange) {
         // A reply that is here before its command is read as such by the next turn.
         if exchange.is_caught_up() && self.input.is_empty() {
-            let pipelining = self.pipelines();
-            exchange.write_group(&mut self.output, &self.extensions, pipelining);
+            self.write_next(exchange);
+        } else {
+            self.state = State::Envelope(exchange);
         }
-        self.state = State::Envelope(exchange);
+    }
+
+    /// Writes the next group; when that ends with BDAT, its octets come next.
+    pub(super) fn write_next(&mut self, mut exchange: Exchange) {
+        let pipelining = self.pipelines();
+        exchange.write_group(&mut self.output, &self.extensions, pipelining);
+        self.state = if exchange.owes_chunk() {
+            State::Chunk { exchange, sent: false }
+        } else {
+            State::Envelope(exchange)
+        };
+    }
+
+    /// A reply to one of the commands that went out with a chunk, or to the chunk.
+    fn chunk_answered(&mut self, mut exchange: Exchange, sent: bool, reply: &Reply) {
+        if reply.code == 421 {
+            return self.peer_closes(exchange, reply);
+        }
+        let awaited = name(&exchange);
+        let last = exchange.awaited() == Command::Chunk;
+        if last && !sent {
+            return self.answered_early(exchange, reply);
+        }
+        match exchange.answered(reply) {
+            Next::Go => self.state = State::Chunk { exchange, sent },
+            Next::Finished => {
+                let taken = reply.is_positive();
+                self.messages = self.messages.saturating_add(u32::from(taken));
+                // RFC 3030 §2: after a chunk that failed the server is of no use before RSET.
+                self.finish(exchange, State::Ready { reset: !taken });
+            }
+            Next::Body | Next::EmptyBody | Next::OutOfStep => {
+                let what = format!("replied to {awaited} with {reply}");
+                self.refute(exchange, &what, last);
+            }
+        }
     }
 
     /// A reply while the body is being sent: a refusal is final, since we cannot end the body
@@ -156,7 +263,14 @@ impl ClientSession {
                 self.refute(exchange, what, false);
             }
             State::EndOfData { exchange, .. } => self.refute(exchange, what, true),
-            State::Greeting | State::Hello { .. } => {
+            State::Chunk { exchange, sent } => self.refute(exchange, what, sent),
+            State::Greeting
+            | State::Hello { .. }
+            | State::StartTls
+            | State::Securing
+            | State::Choosing
+            | State::Authenticating
+            | State::Challenged(_) => {
                 self.close(Some(Reason::Network(format!("peer {what}"))));
             }
             State::Ready { .. } | State::Quitting => self.close(None),
@@ -179,7 +293,9 @@ impl ClientSession {
     /// Ends a transaction in which every recipient has an outcome.
     fn finish(&mut self, exchange: Exchange, then: State) {
         assert!(exchange.is_decided(), "a recipient has no outcome");
-        let result = exchange.into_result(&Reason::Local(String::new()), false);
+        let passed_on = self.extensions.dsn && exchange.has_request();
+        let mut result = exchange.into_result(&Reason::Local(String::new()), false);
+        result.request_passed_on = passed_on;
         self.state = State::Finished { result, then: Box::new(then) };
     }
 
@@ -189,7 +305,31 @@ impl ClientSession {
     }
 
     pub(super) fn pipelines(&self) -> bool {
-        self.options.pipelining && self.extensions.pipelining
+        self.extensions.pipelining
+    }
+
+    pub(super) fn chunks(&self) -> bool {
+        self.extensions.chunking && !self.options.lmtp
+    }
+
+    /// Why the peer could only refuse `transaction`, if so.
+    pub(super) fn hopeless(&self, transaction: &Transaction) -> Option<Reason> {
+        let Extensions { size, utf8, eight_bit_mime, .. } = self.extensions;
+        let bytes = transaction.bytes;
+        if let Some(limit) = size.filter(|limit| (1..bytes).contains(limit)) {
+            let text = format!("the message has {bytes} bytes, the next hop takes {limit}");
+            return Some(Reason::Policy(EnhancedStatus(5, 3, 4), text));
+        }
+        if transaction.utf8 && !utf8 {
+            let text = "an address or the header needs SMTPUTF8, which the next hop lacks";
+            return Some(Reason::Policy(EnhancedStatus(5, 6, 7), text.to_owned()));
+        }
+        let eight_bit = transaction.body == BodyKind::EightBitMime && !eight_bit_mime;
+        if eight_bit && self.options.eight_bit_bounces {
+            let text = "the message has 8-bit bytes, which the next hop does not take";
+            return Some(Reason::Policy(EnhancedStatus(5, 6, 3), text.to_owned()));
+        }
+        None
     }
 }
 
@@ -200,5 +340,6 @@ pub(super) fn name(exchange: &Exchange) -> &'static str {
         Command::Mail => "MAIL",
         Command::Recipient(_) => "RCPT",
         Command::Data => "DATA",
+        Command::Chunk => "BDAT",
     }
 }

@@ -11,8 +11,8 @@ mod replies;
 mod session;
 mod step;
 
-pub use extensions::Extensions;
-pub use options::ClientOptions;
+pub use extensions::{Extensions, Mechanisms};
+pub use options::{ClientOptions, Encryption};
 pub use session::ClientSession;
 pub use step::{ClientStep, Transaction, TransactionResult};
 

@@ -1,8 +1,8 @@
 //! Noise never makes the client panic, nor its memory grow.
 
-use super::{ClientOptions, ClientSession, ClientStep, Transaction};
+use super::{ClientOptions, ClientSession, ClientStep, Encryption, Transaction};
 use crate::Hangup;
-use mail::{BodyKind, ForwardPath, ReversePath};
+use mail::{ForwardPath, ReversePath};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use std::rc::Rc;
@@ -24,14 +24,14 @@ fn drive(session: &mut ClientSession) -> bool {
                 return false;
             }
             ClientStep::Ready => {
-                let path = ForwardPath::Postmaster;
-                session.begin(Transaction {
-                    reverse_path: ReversePath::Null,
-                    recipients: vec![path; 3],
-                    body: BodyKind::SevenBit,
-                    bytes: 0,
-                });
+                let recipients = vec![ForwardPath::Postmaster; 3];
+                let plain = session.messages.is_multiple_of(2);
+                let transaction = Transaction::new(ReversePath::Null, recipients, 0);
+                session.begin(Transaction { plain, ..transaction });
             }
+            ClientStep::Secure => session.secured(),
+            ClientStep::Authenticate(_) => session.authenticate("PLAIN", Some(b"x")),
+            ClientStep::Respond(challenge) => session.respond(&challenge),
             ClientStep::SendBody => session.body_sent(),
             ClientStep::Finished(result) => assert_eq!(result.outcomes.len(), 3),
             ClientStep::Close(_) => return true,
@@ -45,6 +45,12 @@ fn noise() -> impl Strategy<Value = Vec<u8>> {
         b"250 ok\r\n",
         b"250-PIPELINING\r\n",
         b"250 SIZE 12 x\r\n",
+        b"250-CHUNKING\r\n",
+        b"250-STARTTLS\r\n",
+        b"250 AUTH PLAIN LOGIN\r\n",
+        b"235 ok\r\n",
+        b"334 eA==\r\n",
+        b"334 !\r\n",
         b"354 go\r\n",
         b"421 no\r\n",
         b"450 no\r\n",
@@ -72,16 +78,21 @@ proptest! {
     #[test]
     fn noise_is_read_or_the_session_closes(
         lmtp in any::<bool>(),
+        authenticate in any::<bool>(),
+        encryption in prop::sample::select(vec![
+            Encryption::Never, Encryption::Offered, Encryption::Required,
+        ]),
         begun in any::<bool>(),
         pieces in prop::collection::vec(noise(), 0..40),
     ) {
-        let options = ClientOptions { lmtp, ..ClientOptions::default() };
+        let options =
+            ClientOptions { lmtp, authenticate, encryption, ..ClientOptions::default() };
         let mut session = ClientSession::new(Rc::new(options));
         let mut closed = drive(&mut session);
         if begun {
             session.receive(b"220 mx\r\n");
             closed = drive(&mut session);
-            session.receive(b"250-mx\r\n250 PIPELINING\r\n");
+            session.receive(b"250-mx\r\n250-CHUNKING\r\n250 PIPELINING\r\n");
             closed |= drive(&mut session);
         }
         for piece in pieces {

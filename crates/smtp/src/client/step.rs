@@ -1,6 +1,7 @@
 //! What a client session asks for, is given, and reports.
 
-use mail::{BodyKind, ForwardPath, Outcome, Reason, ReversePath};
+use super::extensions::Mechanisms;
+use mail::{BodyKind, ForwardPath, Outcome, Reason, ReversePath, StatusRequest};
 use std::time::Duration;
 
 /// What a `ClientSession` wants next.
@@ -13,6 +14,13 @@ pub enum ClientStep {
         /// How long to wait.
         within: Duration,
     },
+    /// Shake hands, then call `ClientSession::secured`, or `ClientSession::lost`.
+    Secure,
+    /// Say who we are by one of these mechanisms: call `ClientSession::authenticate`, or
+    /// `ClientSession::give_up` when none will do.
+    Authenticate(Mechanisms),
+    /// Answer this challenge: call `ClientSession::respond`, or `ClientSession::give_up`.
+    Respond(Vec<u8>),
     /// Call `ClientSession::begin` or `ClientSession::quit`.
     Ready,
     /// Send the body, then call `ClientSession::body_sent` or one of its siblings.
@@ -33,8 +41,22 @@ pub struct Transaction {
     pub recipients: Vec<ForwardPath>,
     /// Whether the content may have 8-bit bytes.
     pub body: BodyKind,
-    /// The size of the message in bytes, for SIZE=.
+    /// The size of the message in bytes, for SIZE=: what will be sent.
     pub bytes: u64,
+    /// Whether address or header are really UTF-8, so that the peer must know SMTPUTF8.
+    pub utf8: bool,
+    /// Whether the body may go out by BDAT as it is: no line of it is dot-stuffed.
+    pub plain: bool,
+    /// What is asked about status notifications, its recipients as long as ours.
+    pub request: Option<Box<StatusRequest>>,
+}
+
+impl Transaction {
+    /// A transaction that asks for nothing.
+    pub fn new(reverse_path: ReversePath, recipients: Vec<ForwardPath>, bytes: u64) -> Self {
+        let body = BodyKind::SevenBit;
+        Self { reverse_path, recipients, body, bytes, utf8: false, plain: false, request: None }
+    }
 }
 
 /// What became of a transaction.
@@ -46,4 +68,7 @@ pub struct TransactionResult {
     pub uncertain: bool,
     /// The peer said 421 after it had taken messages: it wants fewer in a session, nothing failed.
     pub session_limit: bool,
+    /// What was asked about status notifications was passed on: the peer reports from now on
+    /// (RFC 3461 §5.2).
+    pub request_passed_on: bool,
 }

@@ -1,16 +1,23 @@
 //! The dialogues of `dialogues/client`, each whole, byte by byte, and cut at every offset.
 //!
 //! Settings: `lmtp`; `pipelining off`; `transaction FROM TO,TO BODY` in order, QUIT behind the
-//! last; `eight_bit` for all of them; `damaged`: the bodies do not verify; `early`: the server
-//! speaks while the body should be sent; `uncut`: what it shows depends on what comes together.
+//! last; `eight_bit`, `utf8` and `plain` (no stuffed lines) for all of them; `request`: they ask for
+//! status notifications; `eight_bit_bounces`; `encryption offered|required`; `auth MECHANISM
+//! INITIAL RESPONSE`; `damaged`: the bodies do not verify; `early`: the server speaks while the body
+//! should be sent; `uncut`: what it shows depends on what comes together.
 //! Events: `closed`, `reset`, `timeout [WITHIN]`, `shutdown`.
 //! Effects: `delivered REPLY`, `deferred REASON`, `bounced REASON` for each recipient, `uncertain`,
-//! `session limit`, `close [REASON]`.
+//! `session limit`, `passed on`, `secure`, `challenge TEXT`, `close [REASON]`.
 
 use crate::dialogue::{Dialogue, unescape};
 use crate::stage::{self, Cut, Side, Subject, Transcript, Wait};
-use mail::{BodyKind, ForwardPath, Outcome, ReversePath};
-use smtp::{ClientOptions, ClientSession, ClientStep, Hangup, Transaction, TransactionResult};
+use mail::{
+    BodyKind, ForwardPath, Notify, Outcome, Reason, RecipientRequest, Returned, ReversePath,
+    StatusRequest,
+};
+use smtp::{
+    ClientOptions, ClientSession, ClientStep, Encryption, Hangup, Transaction, TransactionResult,
+};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
@@ -24,6 +31,8 @@ struct Sender {
     early: bool,
     /// Whether the terminator goes in one write with the body.
     joined: bool,
+    /// Mechanism, initial response, answer to a challenge.
+    auth: Vec<String>,
 }
 
 fn sender(dialogue: &Dialogue, joined: bool) -> Sender {
@@ -32,34 +41,59 @@ fn sender(dialogue: &Dialogue, joined: bool) -> Sender {
         hello: "client.example".into(),
         lmtp: has("lmtp"),
         pipelining: !has("pipelining"),
+        encryption: match dialogue.values("encryption").next() {
+            Some("offered") => Encryption::Offered,
+            Some(_) => Encryption::Required,
+            None => Encryption::Never,
+        },
+        authenticate: has("auth"),
+        eight_bit_bounces: has("eight_bit_bounces"),
         ..ClientOptions::default()
     };
-    let body = if has("eight_bit") { BodyKind::EightBitMime } else { BodyKind::SevenBit };
+    let finish = |(transaction, bytes): (Transaction, Vec<u8>)| {
+        let body = if has("eight_bit") { BodyKind::EightBitMime } else { BodyKind::SevenBit };
+        let request = has("request").then(|| Box::new(request(transaction.recipients.len())));
+        let (utf8, plain) = (has("utf8"), has("plain"));
+        (Transaction { body, utf8, plain, request, ..transaction }, bytes)
+    };
+    let transactions = dialogue.values("transaction").map(transaction).map(finish);
+    let auth = dialogue.values("auth").next().unwrap_or_default();
     Sender {
         session: ClientSession::new(Rc::new(options)),
-        transactions: dialogue.values("transaction").map(|text| transaction(text, body)).collect(),
+        transactions: transactions.collect(),
         body: Vec::new(),
         damaged: has("damaged"),
         early: has("early"),
         joined,
+        auth: auth.split_whitespace().map(str::to_owned).collect(),
     }
 }
 
-fn transaction(text: &str, body: BodyKind) -> (Transaction, Vec<u8>) {
+fn transaction(text: &str) -> (Transaction, Vec<u8>) {
     let mut words = text.splitn(3, ' ');
     let from = words.next().expect("a reverse-path").trim_matches(['<', '>']);
-    let to = words.next().expect("forward-paths");
+    let to = words.next().expect("forward-paths").split(',');
+    let to = to.map(|path| ForwardPath::parse(path.trim_matches(['<', '>'])).expect("a path"));
     let bytes = unescape(words.next().unwrap_or_default(), b"");
-    let transaction = Transaction {
-        reverse_path: ReversePath::parse(from).expect("a reverse-path"),
-        recipients: to
-            .split(',')
-            .map(|path| ForwardPath::parse(path.trim_matches(['<', '>'])).expect("a path"))
-            .collect(),
-        body,
-        bytes: bytes.len() as u64,
-    };
-    (transaction, bytes)
+    let from = ReversePath::parse(from).expect("a reverse-path");
+    (Transaction::new(from, to.collect(), bytes.len() as u64), bytes)
+}
+
+/// Headers only, an id, and for each recipient something else.
+fn request(recipients: usize) -> StatusRequest {
+    let all = [
+        RecipientRequest { notify: Some(Notify::default()), original: None },
+        RecipientRequest {
+            notify: Some(Notify { success: true, failure: true, delay: true }),
+            original: Some("rfc822;c+2Bx@d".into()),
+        },
+        RecipientRequest::default(),
+    ];
+    StatusRequest {
+        returned: Some(Returned::Headers),
+        envelope_id: Some("id+2B1".into()),
+        recipients: all.into_iter().cycle().take(recipients).collect(),
+    }
 }
 
 fn tell(result: &TransactionResult, transcript: &mut Transcript) {
@@ -75,6 +109,9 @@ fn tell(result: &TransactionResult, transcript: &mut Transcript) {
     }
     if result.session_limit {
         transcript.did("session limit");
+    }
+    if result.request_passed_on {
+        transcript.did("passed on");
     }
 }
 
@@ -110,6 +147,21 @@ impl Subject for Sender {
                     }
                     None => self.session.quit(),
                 },
+                ClientStep::Secure => {
+                    transcript.did("secure");
+                    self.session.secured();
+                }
+                ClientStep::Authenticate(_) => {
+                    let initial = self.auth.get(1).map(String::as_bytes);
+                    self.session.authenticate(&self.auth[0], initial);
+                }
+                ClientStep::Respond(challenge) => {
+                    transcript.did(&format!("challenge {}", String::from_utf8_lossy(&challenge)));
+                    match self.auth.get(2) {
+                        Some(response) => self.session.respond(response.as_bytes()),
+                        None => self.session.give_up(Reason::Local("no response".into())),
+                    }
+                }
                 ClientStep::SendBody if self.early => return Wait::Input(Duration::ZERO),
                 ClientStep::SendBody => self.send_body(transcript),
                 ClientStep::Finished(result) => tell(&result, transcript),

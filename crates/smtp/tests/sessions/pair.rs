@@ -113,6 +113,9 @@ impl Pair {
                         self.client.body_sent();
                     }
                 }
+                ClientStep::Secure | ClientStep::Authenticate(_) | ClientStep::Respond(_) => {
+                    unreachable!("neither is asked for")
+                }
                 ClientStep::Finished(result) => {
                     assert!(!result.uncertain && !result.session_limit, "{result:?}");
                     self.results.push(result.outcomes);
@@ -127,12 +130,10 @@ impl Pair {
 
     fn begun(&mut self, message: &Message) -> Transaction {
         self.body.clone_from(&message.body);
-        Transaction {
-            reverse_path: ReversePath::Null,
-            recipients: message.recipients.iter().enumerate().map(recipient).collect(),
-            body: BodyKind::EightBitMime,
-            bytes: message.body.len() as u64,
-        }
+        let recipients = message.recipients.iter().enumerate().map(recipient).collect();
+        let bytes = message.body.len() as u64;
+        let transaction = Transaction::new(ReversePath::Null, recipients, bytes);
+        Transaction { body: BodyKind::EightBitMime, ..transaction }
     }
 
     /// Whether the server has closed.
