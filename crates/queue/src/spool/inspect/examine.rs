@@ -1,7 +1,7 @@
 //! `spool check`: verifies every batch, record and body of a log, and says what damage costs.
 
 use super::files::{Files, Other, Segment, Strange, read_at};
-use super::ledger::{Ledger, Living};
+use super::ledger::Ledger;
 use super::report::{Cost, Damage, FileKind, FileReport, LogReport};
 use super::walk::{BAD_SEAL, Judged, NOT_GIVEN, walk};
 use crate::OpenError;
@@ -15,12 +15,10 @@ use std::path::Path;
 
 /// What a place that does not verify belongs to.
 enum Hit {
-    /// The body of the message whose record begins at this offset.
-    Body { id: MessageId, record: u32 },
+    /// The message whose record begins at this offset; a seal may vouch for the record.
+    Message(u32),
     /// A chunk that begins at the place.
     Chunk,
-    /// A record that a seal vouches for.
-    Lost { id: MessageId, record: u32 },
     /// A record; its id is what stands there now.
     Record(Option<MessageId>),
     /// Whole batches, or blocks.
@@ -32,8 +30,10 @@ struct Examination {
     log: u16,
     ledger: Ledger,
     reports: BTreeMap<SegmentId, FileReport>,
-    /// Damage, until all records are known and its cost can be told.
-    hits: Vec<(SegmentId, u32, &'static str, Hit)>,
+    /// Damage by place, until all records are known and its cost can be told.
+    hits: BTreeMap<(SegmentId, u32), (&'static str, Hit)>,
+    /// Blocks that the disk does not give.
+    not_given: BTreeSet<(SegmentId, u32)>,
     /// Chunks that verify: segment, offset, bytes and checksum.
     chunks: BTreeSet<(SegmentId, u32, u32, u32)>,
 }
@@ -45,7 +45,8 @@ pub(super) fn examine(directory: &Path, log: u16) -> Result<LogReport, OpenError
         log,
         ledger: Ledger::default(),
         reports: BTreeMap::new(),
-        hits: Vec::new(),
+        hits: BTreeMap::new(),
+        not_given: BTreeSet::new(),
         chunks: BTreeSet::new(),
     };
     walk(&files, &mut |segment, judged| examination.take_in(segment, judged));
@@ -111,8 +112,13 @@ impl Examination {
             self.take_in_damage(&judged, &batch.scanned.damage, &batch.scanned.records);
         }
         self.take_in_records(&judged);
-        let wrong = judged.wrong.iter();
-        self.hits.extend(wrong.map(|(at, reason)| (segment.id, *at, *reason, Hit::More)));
+        for (offset, reason) in &judged.wrong {
+            let place = (segment.id, *offset);
+            if *reason == NOT_GIVEN {
+                self.not_given.insert(place);
+            }
+            self.hits.entry(place).or_insert((*reason, Hit::More));
+        }
         self.reports.insert(segment.id, report);
     }
 
@@ -120,24 +126,19 @@ impl Examination {
         let segment = judged.segment.id;
         for known in judged.records() {
             let Frame { kind, body_at, body_bytes, body_checksum, .. } = *known.frame;
+            let place = (segment, known.offset);
             if !known.whole {
-                // The seal names what is lost for certain.
-                self.hits.retain(|(of, at, ..)| (*of, *at) != (segment, known.offset));
-                let hit = id_at(known.bytes, self.log)
-                    .map_or(Hit::More, |id| Hit::Lost { id, record: known.offset });
-                self.hits.push((segment, known.offset, "a record does not verify", hit));
-            } else if kind == kind::CHUNK && !self.is_hit(segment, body_at) {
+                // The seal knows what it was.
+                let hit = ("a record does not verify", Hit::Message(known.offset));
+                self.hits.insert(place, hit);
+            } else if kind == kind::CHUNK && !self.hits.contains_key(&(segment, body_at)) {
                 self.chunks.insert((segment, body_at, body_bytes, body_checksum));
             }
             if self.ledger.take_in(segment, &known).is_none() {
                 let hit = Hit::Record(id_at(known.bytes, self.log));
-                self.hits.push((segment, known.offset, "a record is not understood", hit));
+                self.hits.insert(place, ("a record is not understood", hit));
             }
         }
-    }
-
-    fn is_hit(&self, segment: SegmentId, offset: u32) -> bool {
-        self.hits.iter().any(|(of, at, ..)| (*of, *at) == (segment, offset))
     }
 
     fn take_in_damage(&mut self, judged: &Judged<'_>, damage: &[u32], records: &[(u32, Frame)]) {
@@ -145,18 +146,17 @@ impl Examination {
         for offset in damage {
             let owner =
                 records.iter().find(|(_, frame)| frame.body_bytes > 0 && frame.body_at == *offset);
-            let at = owner.map_or(*offset, |(record, _)| *record);
-            let id = id_at(&judged.bytes[at as usize..], self.log);
-            let (reason, hit) = match (owner, id) {
-                (Some((_, frame)), _) if frame.kind == kind::CHUNK => {
+            let hit = match owner {
+                Some((_, frame)) if frame.kind == kind::CHUNK => {
                     ("a piece of a body does not verify", Hit::Chunk)
                 }
-                (Some((record, _)), Some(id)) => {
-                    ("a body does not verify", Hit::Body { id, record: *record })
+                Some((record, _)) => ("a body does not verify", Hit::Message(*record)),
+                None => {
+                    let id = id_at(&judged.bytes[*offset as usize..], self.log);
+                    ("a record does not verify", Hit::Record(id))
                 }
-                (_, id) => ("a record does not verify", Hit::Record(id)),
             };
-            self.hits.push((segment, *offset, reason, hit));
+            self.hits.insert((segment, *offset), hit);
         }
     }
 
@@ -170,13 +170,15 @@ impl Examination {
                 if self.chunks.contains(&(segment, offset, bytes, checksum)) {
                     continue;
                 }
-                if !verifies(files, extent) && !self.is_hit(segment, offset) {
-                    let hit = Hit::Body { id: living.record.id, record: living.offset };
-                    bad.push((living.segment, living.offset, "a piece of its body is gone", hit));
+                if !self.hits.contains_key(&(segment, offset)) && !verifies(files, extent) {
+                    let hit = ("a piece of its body is gone", Hit::Message(living.offset));
+                    bad.push(((living.segment, living.offset), hit));
                 }
             }
         }
-        self.hits.extend(bad);
+        for (place, hit) in bad {
+            self.hits.entry(place).or_insert(hit);
+        }
     }
 
     /// Counts what living messages take, segment by segment.
@@ -199,41 +201,30 @@ impl Examination {
 
     /// Puts each damage into the report of its segment, with its cost.
     fn tell_costs(&mut self) {
-        let mut owners = BTreeMap::new();
+        let mut records = BTreeMap::new();
+        let mut chunks = BTreeMap::new();
         for living in self.ledger.messages.values() {
-            let chunks = living.record.chunks.iter();
-            owners.extend(chunks.map(|one| ((one.segment, one.offset), living.record.id)));
+            let id = living.record.id;
+            records.insert((living.segment, living.offset), id);
+            let extents = living.record.chunks.iter();
+            chunks.extend(extents.map(|extent| ((extent.segment, extent.offset), id)));
         }
-        for (segment, offset, reason, hit) in std::mem::take(&mut self.hits) {
+        let cost_of = |id: Option<&MessageId>| id.map_or(Cost::Nothing, |id| Cost::Message(*id));
+        for ((segment, offset), (reason, hit)) in &self.hits {
             let cost = match hit {
-                Hit::Body { id, record } | Hit::Lost { id, record } => {
-                    let living = self.ledger.messages.get(&id);
-                    match living.is_some_and(|living| lies_at(living, segment, record)) {
-                        true => Cost::Message(id),
-                        false => Cost::Nothing,
-                    }
-                }
-                Hit::Chunk => owners
-                    .get(&(segment, offset))
-                    .map_or(Cost::Nothing, |owner| Cost::Message(*owner)),
-                Hit::Record(Some(id)) => Cost::Perhaps(id),
-                Hit::More if reason == BAD_SEAL => Cost::Nothing,
+                Hit::Message(record) => cost_of(records.get(&(*segment, *record))),
+                Hit::Chunk => cost_of(chunks.get(&(*segment, *offset))),
+                Hit::Record(Some(id)) => Cost::Perhaps(*id),
+                Hit::More if *reason == BAD_SEAL => Cost::Nothing,
                 Hit::Record(None) | Hit::More => Cost::Unknown,
             };
-            if let Some(report) = self.reports.get_mut(&segment) {
-                let unreadable = reason == NOT_GIVEN;
-                let offset = offset.into();
+            if let Some(report) = self.reports.get_mut(segment) {
+                let unreadable = self.not_given.contains(&(*segment, *offset));
+                let offset = u64::from(*offset);
                 report.damage.push(Damage { offset, reason, cost, unreadable });
             }
         }
-        for report in self.reports.values_mut() {
-            report.damage.sort_by_key(|damage| damage.offset);
-        }
     }
-}
-
-fn lies_at(living: &Living, segment: SegmentId, offset: u32) -> bool {
-    living.segment == segment && living.offset == offset
 }
 
 /// Whether an extent is on disk as it was written.

@@ -1,7 +1,7 @@
 //! Goes through the segments of a log in order and judges each batch, as a start would.
 
 use super::files::{Contents, Files, Segment, read};
-use crate::spool::layout::{FRAME, Frame, Seal, find_seal};
+use crate::spool::layout::{BLOCK, FRAME, Frame, Seal, find_seal};
 use crate::spool::scan::{Scan, Scanned, ScannedSeal, scan};
 use crate::spool::tail::{Horizon, Tail};
 use std::collections::BTreeSet;
@@ -62,8 +62,9 @@ pub(super) fn walk(files: &Files, visit: &mut dyn FnMut(&Segment, io::Result<Jud
     let last_start = files.last_start();
     for segment in &files.segments {
         let judged = read(&files.path_of(segment.id)).map(|contents| {
-            let settled = segment.end.is_some() || segment.header.start != last_start;
-            judge(segment, contents, if settled { None } else { Some(&mut tail) })
+            let is_last = segment.header.start == last_start;
+            let may_be_torn = segment.end.is_none() && is_last;
+            judge(segment, contents, may_be_torn.then_some(&mut tail))
         });
         visit(segment, judged);
     }
@@ -93,34 +94,40 @@ fn judge<'a>(segment: &'a Segment, contents: Contents, mut tail: Option<&mut Tai
     let Contents { bytes, unreadable } = contents;
     let mut wrong: Vec<_> = unreadable.into_iter().map(|offset| (offset, NOT_GIVEN)).collect();
     let Scan { batches: found, seal } = scanned(segment, &bytes);
+    let sealed_whole = seal.is_some_and(|seal| seal.whole);
+    // The seal of the last start may have been on its way to the disk.
+    if segment.end.is_none() && tail.is_none() {
+        let trailer = find_seal(segment.header.generation, &bytes);
+        let ends = seal.is_some_and(|seal| seal.whole && trailer == Some(seal.offset));
+        let last = bytes.len().saturating_sub(BLOCK) as u32;
+        let place = seal.map(|seal| seal.offset).or(trailer).unwrap_or(last);
+        wrong.extend((!ends).then_some((place, BAD_SEAL)));
+    }
     let mut at = segment.begin as u32;
+    let mut sequence = 0;
     let mut batches = Vec::new();
     for scanned in found {
         let torn = tail.as_mut().is_some_and(|tail| !tail.keeps(&scanned));
         if !torn {
-            if scanned.offset > at {
+            // What a whole seal lists is told record by record.
+            if scanned.offset > at && !sealed_whole {
                 wrong.push((at, "a batch is missing"));
             }
             at = scanned.end();
+            sequence = scanned.header.sequence;
         }
         batches.push(Batch { scanned, torn });
     }
-    let end =
-        segment.end.map_or(0, |end| end.offset).max(seal.map_or(0, |seal| seal.offset.into()));
-    if end > u64::from(at) {
+    let ended = segment.end.is_some_and(|end| end.offset > u64::from(at));
+    let before_seal = seal.is_some_and(|seal| seal.header.sequence > sequence && !seal.whole);
+    if ended || before_seal {
         wrong.push((at, "the last batches are missing"));
     }
     let lost = seal.map_or_else(Vec::new, |seal| lost(segment, &bytes, &batches, seal));
-    let trailer = find_seal(segment.header.generation, &bytes).filter(|_| segment.end.is_none());
-    match (seal, trailer) {
-        (Some(seal), _) if !seal.whole => wrong.push((seal.offset, BAD_SEAL)),
-        (None, Some(offset)) => wrong.push((offset, BAD_SEAL)),
-        (Some(_) | None, _) => {}
-    }
-    Judged { segment, batches, lost, wrong, sealed: seal.is_some() || trailer.is_some(), bytes }
+    Judged { segment, batches, lost, wrong, sealed: seal.is_some(), bytes }
 }
 
-/// The records that a seal lists and the batches before it do not have.
+/// The records that a seal lists and that do not verify in the batches before it.
 fn lost(segment: &Segment, bytes: &[u8], batches: &[Batch], seal: ScannedSeal) -> Vec<Lost> {
     let from = seal.offset as usize;
     let seal_bytes = bytes.get(from..from + seal.header.bytes as usize).unwrap_or_default();
