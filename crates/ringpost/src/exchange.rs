@@ -13,6 +13,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Where messages come from, or go to.
 pub(crate) enum Place {
@@ -51,8 +52,20 @@ pub(crate) fn spool_failure(error: &queue::OpenError) -> Failure {
     Failure::new(error.exit_code(), format!("spool: {error}"))
 }
 
-/// Refuses a spool that a process has.
+/// How often, and how many times, a lock is looked at that a dead process still has: the kernel
+/// holds it until its last write has landed, for at most as long as a starting relay would wait.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LOOKS: u32 = 600;
+
+/// Refuses a spool that a process has, and waits for what a dead one has left behind.
 fn refuse_held(spool: &Spool, directory: &Path) -> Result<(), Failure> {
+    for _ in 0..LOOKS {
+        let Some(holder) = spool.holder() else { return Ok(()) };
+        if Path::new("/proc").join(holder.to_string()).exists() {
+            break;
+        }
+        std::thread::park_timeout(LOOK_EVERY);
+    }
     let Some(holder) = spool.holder() else { return Ok(()) };
     let text = format!(
         "process {holder} holds {}: name its control socket with --socket or --config, or stop it",

@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How long another process may take to let go of the spool: one that is ending just now.
-const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the last writes of a process that is dying may take.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Bytes of a file that are read at a time.
 const PIECE: usize = 64 << 10;

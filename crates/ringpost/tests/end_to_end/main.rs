@@ -22,6 +22,7 @@ mod queue;
 mod relay;
 mod reports;
 mod sink;
+mod spool;
 mod startup;
 mod strangers;
 mod wait;
