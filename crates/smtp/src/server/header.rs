@@ -68,6 +68,11 @@ impl HeaderReader {
         self.facts.hops
     }
 
+    /// The room of its buffers.
+    pub(super) fn buffer_bytes(&self) -> usize {
+        self.from.as_ref().map_or(0, Vec::capacity) + self.utf8.buffer_bytes()
+    }
+
     /// Whether something in it so far is not UTF-8.
     pub(super) fn is_not_utf8(&self) -> bool {
         self.utf8.is_broken()

@@ -393,6 +393,11 @@ impl Reception {
         (self.scanner.bytes(), self.scanner.stuffed_lines())
     }
 
+    /// The room of its buffers.
+    pub(super) fn buffer_bytes(&self) -> usize {
+        self.edited.capacity() + self.header.buffer_bytes()
+    }
+
     /// Bare newlines mended so far.
     pub(super) fn mended(&self) -> u64 {
         self.mended

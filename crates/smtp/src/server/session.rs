@@ -204,6 +204,31 @@ impl ServerSession {
             && self.output.is_empty()
     }
 
+    /// The room of all buffers that it holds now, in bytes. The envelope is not among it: that is
+    /// bounded by `recipients_per_message` lines.
+    pub fn buffer_bytes(&self) -> usize {
+        let edited = match &self.state {
+            State::Receiving(_, reception) | State::Chunking(_, reception) => {
+                reception.buffer_bytes()
+            }
+            State::Deciding(_)
+            | State::Listening
+            | State::Rejected
+            | State::Greeted
+            | State::Ready(_)
+            | State::Mail(..)
+            | State::Failed(_)
+            | State::Skipping(_)
+            | State::Asking(..)
+            | State::Answering(_)
+            | State::Securing
+            | State::Introducing(..)
+            | State::Committing(_)
+            | State::Parting => 0,
+        };
+        self.input.capacity() + self.output.capacity() + edited
+    }
+
     /// The replies given since the last call: verb, code, how often.
     pub fn take_replies(&mut self) -> Vec<(Verb, u16, u32)> {
         self.tally.take()

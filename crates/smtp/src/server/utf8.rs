@@ -26,6 +26,11 @@ impl Utf8Watch {
         }
     }
 
+    /// The room of its buffer.
+    pub(super) fn buffer_bytes(&self) -> usize {
+        self.held.capacity()
+    }
+
     /// Whether something so far is not UTF-8.
     pub(super) fn is_broken(&self) -> bool {
         self.broken

@@ -4,6 +4,7 @@
 mod client;
 mod dialogue;
 mod pair;
+mod pathological;
 mod receiver;
 mod server;
 mod smuggling;
