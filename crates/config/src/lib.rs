@@ -11,6 +11,7 @@ mod document;
 mod keys;
 mod print;
 mod problem;
+mod receiving;
 mod routes;
 mod section;
 mod settings;
@@ -20,7 +21,9 @@ mod value;
 pub use document::document;
 pub use print::print;
 pub use problem::{Problem, Problems};
-pub use settings::{Config, ListenerSettings, LogFormat, LogTarget, Reactor};
+pub use settings::{
+    Config, ListenerSettings, LogFormat, LogTarget, PairSettings, Reactor, TlsSettings, Users,
+};
 pub use value::duration;
 
 use std::path::Path;

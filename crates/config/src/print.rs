@@ -1,6 +1,7 @@
 //! The effective configuration, for `check --print`.
 
 use crate::keys::{SECTIONS, keys};
+use crate::section::value_of;
 use crate::source;
 use std::fmt::Write;
 use std::path::Path;
@@ -23,7 +24,7 @@ fn section(text: &mut String, files: &[source::Text], name: &str, repeated: bool
     for file in files {
         let (root, _) = DeTable::parse_recoverable(&file.text);
         let root = root.get_ref();
-        let tables: Vec<&DeTable<'_>> = match root.get(name).map(|value| value.get_ref()) {
+        let tables: Vec<&DeTable<'_>> = match value_of(root, name).map(|value| value.get_ref()) {
             _ if name.is_empty() => vec![root],
             Some(DeValue::Table(table)) => vec![table],
             Some(DeValue::Array(array)) => {
@@ -52,7 +53,8 @@ fn section(text: &mut String, files: &[source::Text], name: &str, repeated: bool
     for key in keys().filter(|key| key.section == name) {
         let set = files.iter().any(|file| {
             let (root, _) = DeTable::parse_recoverable(&file.text);
-            let table = root.get_ref().get(name).and_then(|value| value.get_ref().as_table());
+            let value = value_of(root.get_ref(), name);
+            let table = value.and_then(|value| value.get_ref().as_table());
             let table = if name.is_empty() { Some(root.get_ref()) } else { table };
             table.is_some_and(|table| table.contains_key(key.name))
         });

@@ -9,7 +9,16 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+/// What stands in `root` under `name`; `a.b` is `b` in the section `a`.
+pub(crate) fn value_of<'a>(root: &'a DeTable<'a>, name: &str) -> Option<&'a Spanned<DeValue<'a>>> {
+    match name.split_once('.') {
+        None => root.get(name),
+        Some((section, name)) => root.get(section)?.get_ref().as_table()?.get(name),
+    }
+}
 
 /// Where a value stands.
 #[derive(Clone, Debug)]
@@ -83,7 +92,7 @@ impl<'a> Section<'a> {
     ) -> Vec<Self> {
         let mut elements = Vec::new();
         for document in documents {
-            let Some(value) = document.root.get(name) else { continue };
+            let Some(value) = value_of(&document.root, name) else { continue };
             let array = value.get_ref().as_array();
             let tables = array.map(|array| {
                 array.iter().map(|e| (e.span(), e.get_ref().as_table())).collect::<Vec<_>>()
@@ -295,6 +304,19 @@ impl<'a> Section<'a> {
             None => {
                 self.wrong(&found);
                 default
+            }
+        }
+    }
+
+    /// True or false.
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        let found = self.find(name);
+        match found.value {
+            None => found.key.default == "true",
+            Some(DeValue::Boolean(flag)) => *flag,
+            Some(_) => {
+                self.wrong(&found);
+                false
             }
         }
     }

@@ -1,11 +1,10 @@
 //! Sections into options.
 
 use crate::problem::Problem;
+use crate::receiving;
 use crate::routes;
 use crate::section::Section;
 use crate::source::Document;
-use ipnet::IpNet;
-use policy::{DomainPattern, Rate};
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,12 +19,18 @@ pub struct Config {
     pub user: Option<String>,
     /// `runtime.threads`; 0 is one per core.
     pub threads: usize,
+    /// `runtime.workers`.
+    pub workers: usize,
     /// `runtime.reactor`.
     pub reactor: Reactor,
     /// `runtime.drain`.
     pub drain: Duration,
     /// `[[listener]]`, at least one.
     pub listeners: Vec<ListenerSettings>,
+    /// `[tls]`, if a certificate is set.
+    pub tls: Option<TlsSettings>,
+    /// `auth.users`, if somebody may authenticate.
+    pub users: Option<Users>,
     /// `[smtp]` and `limits.sessions`.
     pub server: server::Options,
     /// Whether `limits.sessions` was set, so that it must fit.
@@ -68,12 +73,45 @@ pub enum Reactor {
 /// One `[[listener]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerSettings {
-    /// Its name.
-    pub name: String,
+    /// What its sessions obey, its name among it.
+    pub options: server::ListenerOptions,
     /// Where it listens.
     pub addresses: Vec<SocketAddr>,
     /// `file:line`.
     pub place: String,
+}
+
+/// `[tls]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// What everybody is shown who asks for no other name.
+    pub standard: PairSettings,
+    /// `[[tls.name]]`.
+    pub named: Vec<PairSettings>,
+    /// `tls.minimum` is `1.3`.
+    pub only_tls13: bool,
+}
+
+/// A certificate and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PairSettings {
+    /// The names that it is for; none for the standard one.
+    pub names: Vec<Box<str>>,
+    /// The chain, in PEM form.
+    pub certificate: PathBuf,
+    /// The key, in PEM form.
+    pub key: PathBuf,
+    /// `file:line`.
+    pub place: String,
+}
+
+/// `auth.users`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Users {
+    /// A table.
+    Table(PathBuf),
+    /// Dovecot's auth socket.
+    Dovecot(PathBuf),
 }
 
 /// `log.target`.
@@ -105,7 +143,7 @@ pub(crate) fn build(
     let top = Section::top(documents, &problems);
     let runtime = table("runtime");
     let hostname = hostname(&top, machine);
-    let server = server_options(&table("smtp"), &table("limits"), &hostname);
+    let server = receiving::server_options(&table("smtp"), &table("limits"), &top, &hostname);
     let message_bytes = server.smtp.message_bytes;
     let routes = Section::elements(documents, "route", &problems);
     let control = table("control");
@@ -113,11 +151,14 @@ pub(crate) fn build(
     let config = Config {
         user: top.optional_text("user"),
         threads: runtime.count("threads") as usize,
+        workers: runtime.count("workers") as usize,
         reactor: [Reactor::Auto, Reactor::Ring, Reactor::Poll][runtime.choice("reactor")],
         drain: runtime.duration("drain"),
-        listeners: listeners(&Section::elements(documents, "listener", &problems), &top),
+        listeners: receiving::listeners(&Section::elements(documents, "listener", &problems), &top),
+        tls: receiving::tls(&table("tls"), &Section::elements(documents, "tls.name", &problems)),
+        users: receiving::users(&table("auth")),
         sessions_are_explicit: table("limits").has("sessions"),
-        policy: policy_options(&table("relay"), &table("limits")),
+        policy: receiving::policy_options(&table("relay"), &table("limits"), &table("auth")),
         queue: queue_options(documents, &problems, &top, &hostname, message_bytes),
         delivery: routes::delivery_options(&table("delivery"), &routes, &hostname),
         dns_servers: table("dns").list_of("servers", |text| text.parse().ok()),
@@ -146,77 +187,6 @@ fn hostname(top: &Section<'_>, machine: Option<&str>) -> String {
             top.report(&place, message, "write hostname = \"relay.example.org\"");
             name.to_owned()
         }
-    }
-}
-
-fn listeners(elements: &[Section<'_>], top: &Section<'_>) -> Vec<ListenerSettings> {
-    if elements.is_empty() {
-        let nowhere = top.place_of("hostname");
-        top.report(
-            &nowhere,
-            "there is no [[listener]]".into(),
-            "write [[listener]] and below it address = [\"0.0.0.0:25\", \"[::]:25\"]",
-        );
-    }
-    let mut all: Vec<ListenerSettings> = Vec::new();
-    for element in elements {
-        let addresses: Vec<SocketAddr> = element.list_of("address", |text| text.parse().ok());
-        if !element.has("address") {
-            let help = "write address = \"127.0.0.1:25\"";
-            element.report(&element.place, "a listener needs an address".into(), help);
-        }
-        // Read for their bounds: there is one word for each yet.
-        element.choice("kind");
-        element.choice("tls");
-        let written = element.text("name");
-        let first = addresses.first().map(ToString::to_string).unwrap_or_default();
-        let name = if written.is_empty() { first } else { written };
-        let (file, line) = element.place.file_and_line();
-        let place = format!("{file}:{line}");
-        if let Some(twin) = all.iter().find(|other| other.name == name) {
-            let message = format!("two listeners are called `{name}`; the other: {}", twin.place);
-            element.report(&element.place, message, "give each a name of its own");
-        }
-        all.push(ListenerSettings { name, addresses, place });
-    }
-    all
-}
-
-fn server_options(smtp: &Section<'_>, limits: &Section<'_>, hostname: &str) -> server::Options {
-    server::Options {
-        sessions: limits.count("sessions"),
-        smtp: smtp::ServerOptions {
-            hostname: hostname.into(),
-            banner: smtp.text("banner").into(),
-            message_bytes: smtp.size("message_bytes"),
-            recipients_per_message: smtp.count("recipients_per_message") as usize,
-            hops: smtp.count("hops") as u32,
-            command_timeout: smtp.duration("command_timeout"),
-            data_timeout: smtp.duration("data_timeout"),
-            data_rate: smtp.byte_rate("data_rate"),
-            data_total: smtp.duration("data_total"),
-            stress_timeout: smtp.duration("stress_timeout"),
-            errors: smtp.optional_count("errors").map_or(u32::MAX, |errors| errors as u32),
-            line_bytes: smtp.optional_size("line_bytes"),
-            ..smtp::ServerOptions::default()
-        },
-    }
-}
-
-/// A network; a bare address is a network of one.
-fn network(text: &str) -> Option<IpNet> {
-    text.parse().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from))
-}
-
-fn policy_options(relay: &Section<'_>, limits: &Section<'_>) -> policy::Options {
-    policy::Options {
-        networks: relay.list_of("networks", network),
-        domains: relay.list_of("domains", |text| DomainPattern::parse(text).ok()),
-        exempt: limits.list_of("exempt", network),
-        sessions_per_client: limits.optional_count("sessions_per_client").map(|n| n as u32),
-        connections_per_client: limits
-            .optional_rate("connections_per_client")
-            .map(|(count, per)| Rate { count, per }),
     }
 }
 

@@ -136,31 +136,38 @@ pub(crate) fn with_documents<T>(
 /// Every key that the table of keys does not have is a mistake.
 fn refuse_unknown(document: &Document<'_>, problems: &mut Vec<Problem>) {
     for (key, value) in document.root.iter() {
-        let tables: Vec<&DeTable<'_>> = match value.get_ref() {
-            DeValue::Table(table) => vec![table],
-            DeValue::Array(array) => {
-                array.iter().filter_map(|element| element.get_ref().as_table()).collect()
-            }
-            _ => Vec::new(),
-        };
         let name: &str = key.get_ref();
-        let is_section = keys::is_section(name);
-        if !is_section && keys::find("", name).is_none() {
+        if keys::is_section(name) {
+            refuse_unknown_in(document, name, value.get_ref(), problems);
+        } else if keys::find("", name).is_none() {
             let known = keys::sections().chain(keys::names(""));
             problems.push(unknown(document, name, key.span(), known, "at the top"));
-            continue;
         }
-        for (key, _) in tables.iter().filter(|_| is_section).flat_map(|table| table.iter()) {
-            if keys::find(name, key.get_ref()).is_none() {
-                let place = format!("in [{name}]");
-                problems.push(unknown(
-                    document,
-                    key.get_ref(),
-                    key.span(),
-                    keys::names(name),
-                    &place,
-                ));
-            }
+    }
+}
+
+/// The same in a section, or in each element of a repeated one, and in the sections within.
+fn refuse_unknown_in(
+    document: &Document<'_>,
+    section: &str,
+    value: &DeValue<'_>,
+    problems: &mut Vec<Problem>,
+) {
+    let tables: Vec<&DeTable<'_>> = match value {
+        DeValue::Table(table) => vec![table],
+        DeValue::Array(array) => {
+            array.iter().filter_map(|element| element.get_ref().as_table()).collect()
+        }
+        _ => Vec::new(),
+    };
+    for (key, value) in tables.iter().flat_map(|table| table.iter()) {
+        let within = format!("{section}.{}", key.get_ref());
+        if keys::is_section(&within) {
+            refuse_unknown_in(document, &within, value.get_ref(), problems);
+        } else if keys::find(section, key.get_ref()).is_none() {
+            let known = keys::names(section);
+            let place = format!("in [{section}]");
+            problems.push(unknown(document, key.get_ref(), key.span(), known, &place));
         }
     }
 }

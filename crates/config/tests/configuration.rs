@@ -19,6 +19,7 @@ fn the_least_configuration_has_the_defaults_of_each_crate() {
     let config = read(LEAST).expect("good");
     let mut server = server::Options::default();
     server.smtp.hostname = "relay.example.org".into();
+    server.smtp.origin = mail::Domain::parse("relay.example.org").ok();
     assert_eq!(config.server, server);
     assert_eq!(config.policy, policy::Options::default());
     let delivery =
@@ -30,7 +31,7 @@ fn the_least_configuration_has_the_defaults_of_each_crate() {
     assert_eq!(config.queue.spool_free, queue.spool_free);
     assert_eq!(config.queue.queue_messages, queue.queue_messages);
     assert_eq!(config.queue.return_bytes, queue.return_bytes);
-    assert_eq!(config.listeners[0].name, "127.0.0.1:25");
+    assert_eq!(&*config.listeners[0].options.name, "127.0.0.1:25");
 }
 
 #[test]
@@ -61,8 +62,40 @@ fn broken_toml_and_unknown_sections_are_told_with_the_rest() {
 
 #[test]
 fn what_later_versions_know_is_unknown_now() {
-    let found = mistakes(&format!("{LEAST}[tls]\ncertificate = \"/x\"\n"));
-    assert_eq!(found[0].1, "`tls` is no key at the top");
+    let found = mistakes(&format!("{LEAST}[checks]\nspf = \"note\"\n"));
+    assert_eq!(found[0].1, "`checks` is no key at the top");
+}
+
+#[test]
+fn certificates_users_and_doors_are_read() {
+    let config = read(&format!(
+        "{LEAST}tls = \"required\"\nkind = \"submission\"\nproxy_from = [\"192.0.2.7\"]\n\
+         [tls]\ncertificate = \"/c\"\nkey = \"/k\"\nminimum = \"1.3\"\n\
+         [[tls.name]]\nnames = [\"a.example\"]\ncertificate = \"/ac\"\nkey = \"/ak\"\n\
+         [auth]\nusers = \"table:/users\"\n"
+    ));
+    let config = config.expect("good");
+    let door = &config.listeners[0].options;
+    assert_eq!(door.encryption, server::Encryption::Required);
+    assert!(door.proxy_from.contains("192.0.2.7".parse().expect("an address")));
+    let tls = config.tls.expect("certificates");
+    assert!(tls.only_tls13 && tls.standard.certificate == Path::new("/c"));
+    assert_eq!((tls.named.len(), tls.named[0].key.as_path()), (1, Path::new("/ak")));
+    assert_eq!(config.users, Some(config::Users::Table("/users".into())));
+}
+
+#[test]
+fn mistakes_within_sections_within_sections_are_found() {
+    let found = mistakes(&format!(
+        "{LEAST}tls = \"off\"\nkind = \"submission\"\n\
+         [[tls.name]]\nname = \"x\"\ncertificate = \"/c\"\n[auth]\nusers = \"/users\"\n"
+    ));
+    let said: Vec<&str> = found.iter().map(|(_, message, _)| message.as_str()).collect();
+    for part in
+        ["without TLS", "`name` is no key in [tls.name]", "belong together", "`/users` says"]
+    {
+        assert!(said.iter().any(|message| message.contains(part)), "{part} in {said:?}");
+    }
 }
 
 #[test]

@@ -121,6 +121,7 @@ fn numbers(meters: &Meters, latest: &[Option<Snapshot>]) {
     let all: Vec<&Snapshot> = latest.iter().flatten().collect();
     receiving(meters, &all);
     refusals(meters, &all);
+    proofs(meters, &all);
     keeping(meters, &all);
     sending(meters, &all);
     for (shard, snapshot) in latest.iter().enumerate() {
@@ -137,18 +138,38 @@ fn receiving(meters: &Meters, all: &[&Snapshot]) {
     for (name, count) in all.iter().flat_map(|snapshot| &snapshot.server.sessions) {
         let sum = sessions.entry(name).or_default();
         sum.open += count.open;
-        sum.total += count.total;
+        for (sum, count) in sum.ended.iter_mut().zip(count.ended) {
+            *sum += count;
+        }
         sum.messages += count.messages;
     }
     for (name, count) in sessions {
         let listener = ("listener", name);
         meters.gauge("sessions_open", &[listener], count.open as f64);
-        meters.counter("sessions_total", &[listener, ("tls", "none")], count.total);
+        for (tls, total) in ["none", "1.2", "1.3"].into_iter().zip(count.ended) {
+            meters.counter("sessions_total", &[listener, ("tls", tls)], total);
+        }
         meters.counter("messages_received_total", &[listener], count.messages);
     }
     let sum = |of: fn(&server::Counters) -> u64| all.iter().map(|s| of(&s.server)).sum();
     meters.counter("received_bytes_total", &[], sum(|server| server.bytes));
     meters.counter("recipients_received_total", &[], sum(|server| server.recipients));
+    let normalised = sum(|server| server.bare_newlines_normalised);
+    meters.counter("bare_newlines_total", &[("action", "normalised")], normalised);
+    let refused = sum(|server| server.bare_newlines_refused);
+    meters.counter("bare_newlines_total", &[("action", "refused")], refused);
+}
+
+fn proofs(meters: &Meters, all: &[&Snapshot]) {
+    for (version, count) in add_up(all.iter().flat_map(|snapshot| &snapshot.server.tls)) {
+        let labels = [("side", "server"), ("version", &**version)];
+        meters.counter("tls_sessions_total", &labels, count);
+    }
+    let attempts = add_up(all.iter().flat_map(|snapshot| &snapshot.server.auth));
+    for ((mechanism, result), count) in attempts {
+        let labels = [("mechanism", *mechanism), ("result", *result)];
+        meters.counter("auth_attempts_total", &labels, count);
+    }
 }
 
 fn refusals(meters: &Meters, all: &[&Snapshot]) {

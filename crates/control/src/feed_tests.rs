@@ -8,9 +8,11 @@ use std::path::PathBuf;
 /// `smtp`, which the control plane does not know.
 fn snapshot() -> Snapshot {
     let mut server = server::Counters { bytes: 7, accept_seconds: vec![0.5], ..Default::default() };
-    let count = SessionCount { open: 1, total: 5, messages: 4 };
+    let count = SessionCount { open: 1, total: 5, ended: [5, 0, 1], messages: 4 };
     server.sessions.insert("mx".into(), count);
     server.sessions_refused.insert(("mx".into(), "sessions"), 2);
+    server.tls.insert("1.3".into(), 1);
+    server.auth.insert(("PLAIN", "failed"), 1);
     server.refused.insert(("recipient", "relay".into()), 3);
     let queue = queue::Counters {
         messages: [10, 20, 30],
@@ -45,6 +47,9 @@ fn rendered() -> String {
     }
     numbers(&meters, &latest);
     meters.counter("replies_total", &[("verb", "MAIL"), ("code", "250")], 1);
+    meters.gauge("tls_certificate_ok", &[("name", "mx")], 1.0);
+    meters.gauge("tls_certificate_expiry_timestamp_seconds", &[("name", "mx")], 1.0);
+    meters.gauge("table_ok", &[("table", "users")], 1.0);
     meters.increment("dns_lookups_total", &[("kind", "mx"), ("result", "found")]);
     meters.samples("dns_seconds", &[("kind", "mx")], [0.01]);
     meters.set_destinations(busiest([view("mx://a\"b", 1, 0)].into_iter()));

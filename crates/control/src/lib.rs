@@ -29,6 +29,7 @@ mod systemd;
 pub mod transfer;
 mod view;
 mod warnings;
+mod watch;
 
 pub use auth::{Accounts, Doorman, Exchanges, Source, exchanges};
 pub use filter::FilterWords;
@@ -38,3 +39,4 @@ pub use options::{About, Options};
 pub use order::{Action, Answer, Order, Parts, Snapshot, Window, obey, publish};
 pub use plane::{Apply, Ended, Plane, Reload, ShardLink};
 pub use sockets::{BindError, Sockets, bind};
+pub use watch::{Kind as WatchKind, Renew, Renewed, Watch};

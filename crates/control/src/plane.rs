@@ -8,7 +8,9 @@ use crate::lookups::{self, Current, Lookups};
 use crate::meters::Meters;
 use crate::order::{Order, Parts, Window};
 use crate::resolver::Dns;
-use crate::{About, Doorman, Log, Options, Sockets, clock, status, systemd, warnings};
+use crate::{
+    About, Doorman, Log, Options, Sockets, Watch, clock, status, systemd, warnings, watch,
+};
 use mail::{Event, EventKind, Field};
 use reactor::Sender;
 use std::cell::RefCell;
@@ -48,8 +50,10 @@ pub struct Plane {
     pub shards: Vec<ShardLink>,
     /// Their questions to the resolver.
     pub lookups: Lookups,
-    /// Who keeps accounts, if clients can authenticate.
-    pub doorman: Option<Doorman>,
+    /// Who keeps accounts.
+    pub doorman: Doorman,
+    /// Files that are read again when they change.
+    pub watches: Vec<Watch>,
     /// What a reload does.
     pub reload: Reload,
     /// What `status` says about the process.
@@ -90,7 +94,7 @@ impl Plane {
     }
 
     async fn live(self) -> Ended {
-        let Self { options, sockets, log, shards, lookups, doorman, reload, about } = self;
+        let Self { options, sockets, log, shards, lookups, doorman, watches, reload, about } = self;
         let mut signals = Signals::new().expect("signals can be heard");
         let (orders, windows): (Vec<_>, Vec<_>) =
             shards.into_iter().map(|link| (link.orders, link.window)).unzip();
@@ -111,7 +115,8 @@ impl Plane {
         let (failed, failures) = mpsc::channel(1);
         feed::constants(&meters, &options, &about);
         tokio::task::spawn_local(lookups::answer(lookups, Rc::clone(&dns), meters));
-        doorman.map(|doorman| tokio::task::spawn_local(doorman.serve()));
+        tokio::task::spawn_local(doorman.serve());
+        tokio::task::spawn_local(watch::follow(watches, Arc::clone(&desk), log.clone()));
         tokio::task::spawn_local(feed::feed(Arc::clone(&desk), windows, failed));
         serve(sockets, &desk).expect("the sockets were listening before");
         let mut main = Main { options, log, desk, reload, dns, asked, failures };

@@ -50,6 +50,16 @@ table! {
         SessionClosed = "session.closed",
         /// A client was turned away at the door.
         SessionRefused = "session.refused",
+        /// A client has proven who it is.
+        AuthSucceeded = "auth.succeeded",
+        /// A client has not, or nobody could say.
+        AuthFailed = "auth.failed",
+        /// A handshake came to nothing.
+        TlsFailed = "tls.failed",
+        /// A certificate and its key are not taken; the old ones stay.
+        TlsRefused = "tls.refused",
+        /// A table is not taken; the old one stays.
+        TableRefused = "table.refused",
         /// 250 to end of data: the message is durable.
         MessageAccepted = "message.accepted",
         /// A message or a recipient was refused.
@@ -106,6 +116,10 @@ table! {
         ClientPort = "client_port",
         /// The name of HELO or EHLO.
         Hello = "hello",
+        /// Who authenticated.
+        User = "user",
+        /// The cipher suite.
+        Cipher = "cipher",
         /// The reverse-path in angle brackets.
         From = "from",
         /// A forward-path in angle brackets.
@@ -153,6 +167,9 @@ impl EventKind {
         match self {
             Self::SessionOpened | Self::SessionClosed => Level::Debug,
             Self::SessionRefused
+            | Self::AuthSucceeded
+            | Self::AuthFailed
+            | Self::TlsFailed
             | Self::MessageAccepted
             | Self::MessageRefused
             | Self::RecipientDelivered
@@ -170,6 +187,8 @@ impl EventKind {
             | Self::SpoolFull
             | Self::SpoolWarned
             | Self::ConfigRefused
+            | Self::TlsRefused
+            | Self::TableRefused
             | Self::LibraryWarned => Level::Warn,
             Self::SpoolFailed => Level::Error,
         }

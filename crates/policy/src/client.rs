@@ -25,6 +25,24 @@ impl ClientKey {
     }
 }
 
+/// A list of networks. IPv4-mapped addresses and networks count as IPv4.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Networks {
+    networks: Vec<IpNet>,
+}
+
+impl Networks {
+    /// These.
+    pub fn new(networks: impl IntoIterator<Item = IpNet>) -> Self {
+        Self { networks: networks.into_iter().map(canonical).collect() }
+    }
+
+    /// Whether `client` is in one of them.
+    pub fn contains(&self, client: IpAddr) -> bool {
+        is_in(&self.networks, client)
+    }
+}
+
 /// Whether `client` is in one of `networks`, which [`canonical`] has passed.
 pub(crate) fn is_in(networks: &[IpNet], client: IpAddr) -> bool {
     let client = client.to_canonical();

@@ -13,8 +13,8 @@ mod options;
 mod policy;
 mod self_test;
 
-pub use client::ClientKey;
+pub use client::{ClientKey, Networks};
 pub use domains::DomainPattern;
 pub use limiter::RateLimiter;
 pub use options::{Options, Rate};
-pub use policy::{Admission, Facts, Policy};
+pub use policy::{Admission, Facts, Policy, Proof, Sender};

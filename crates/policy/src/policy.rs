@@ -23,13 +23,49 @@ pub enum Admission {
     Stopped,
 }
 
+/// Why a client is trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// It is in `relay.networks`.
+    Network,
+    /// It has authenticated.
+    User,
+    /// It showed a certificate of `relay.client_certificates`.
+    Certificate,
+}
+
+impl Proof {
+    /// The name of the rule, for log and `explain`.
+    pub fn rule(self) -> &'static str {
+        match self {
+            Self::Network => "relay.networks",
+            Self::User => "auth.users",
+            Self::Certificate => "relay.client_certificates",
+        }
+    }
+}
+
+/// Whether a reverse-path is the client's to use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sender {
+    /// Nobody asks: the client has not authenticated.
+    #[default]
+    Free,
+    /// It belongs to the user.
+    Own,
+    /// It does not.
+    Foreign,
+}
+
 /// What is known when a question is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// The client's address, after any PROXY header.
     pub client: IpAddr,
-    /// Whether the client is trusted ([`Policy::is_trusted`], or by other proof).
-    pub trusted: bool,
+    /// Why the client is trusted, if it is ([`Policy::is_trusted`], or by other proof).
+    pub trusted: Option<Proof>,
+    /// Whose the reverse-path of [`Question::Sender`] is.
+    pub sender: Sender,
     /// Whether new messages are taken.
     pub admission: Admission,
     /// Sessions that this client has open, the asking one included.
@@ -52,6 +88,7 @@ const RELAY_DENIED: Reply = Reply::fixed(554, EnhancedStatus(5, 7, 1), "Relay ac
 const NO_ROOM: Reply = Reply::fixed(452, EnhancedStatus(4, 3, 1), "No room, try again later");
 const QUEUE_FULL: Reply = Reply::fixed(452, EnhancedStatus(4, 3, 1), "Queue full, try again later");
 const SHUTTING_DOWN: Reply = Reply::fixed(421, EnhancedStatus(4, 3, 2), "Shutting down");
+const NOT_YOURS: Reply = Reply::fixed(553, EnhancedStatus(5, 7, 1), "Sender address is not yours");
 const TOO_MANY_SESSIONS: Reply =
     Reply::fixed(421, EnhancedStatus(4, 7, 0), "Too many sessions from your network");
 /// The catalogue's rate reply is 450; before the greeting only 421 and 554 may be said (RFC 5321
@@ -78,6 +115,11 @@ impl Policy {
     /// Whether `client` may send to anyone: it is in `relay.networks`.
     pub fn is_trusted(&self, client: IpAddr) -> bool {
         is_in(&self.networks, client)
+    }
+
+    /// Whether the holder of this certificate may send to anyone.
+    pub fn trusts_certificate(&self, fingerprint: &[u8; 32]) -> bool {
+        self.options.client_certificates.contains(fingerprint)
     }
 
     /// Whether per-client limits leave `client` alone: it is trusted or in `limits.exempt`.
@@ -111,8 +153,8 @@ impl Policy {
             // A full queue or disk is said at MAIL: the client may only want to ask or to leave.
             Admission::Open | Admission::QueueFull | Admission::DiskFull => {}
         }
-        if facts.trusted {
-            return accept("relay.networks");
+        if let Some(proof) = facts.trusted {
+            return accept(proof.rule());
         }
         if self.is_exempt(facts.client) {
             return accept("limits.exempt");
@@ -131,8 +173,8 @@ impl Policy {
     /// The relay rule: nothing else opens the relay. Only the final domain counts; what stands in
     /// a local-part (`user%other@ours`, `"user@other"@ours`) is the business of that domain's host.
     fn decide_recipient(&self, forward_path: &ForwardPath, facts: &Facts) -> Verdict {
-        if facts.trusted {
-            return accept("relay.networks");
+        if let Some(proof) = facts.trusted {
+            return accept(proof.rule());
         }
         match forward_path.domain() {
             // RFC 5321 §4.5.1: everybody may write to the postmaster.
@@ -146,8 +188,8 @@ impl Policy {
 /// MAIL is where a new message is turned away: nothing has been sent for it yet.
 fn decide_sender(facts: &Facts) -> Verdict {
     match facts.admission {
-        Admission::Open if facts.trusted => accept("relay.networks"),
-        Admission::Open => accept("default"),
+        Admission::Open if facts.sender == Sender::Foreign => refuse(NOT_YOURS, "auth.users"),
+        Admission::Open => accept(facts.trusted.map_or("default", Proof::rule)),
         Admission::QueueFull => refuse(QUEUE_FULL, "limits.queue_messages"),
         Admission::DiskFull => refuse(NO_ROOM, "limits.spool_free"),
         Admission::Draining | Admission::Stopped => refuse(SHUTTING_DOWN, "admission"),
@@ -186,7 +228,8 @@ mod tests {
         let client = client.parse().expect(client);
         Facts {
             client,
-            trusted: policy.is_trusted(client),
+            trusted: policy.is_trusted(client).then_some(Proof::Network),
+            sender: Sender::Free,
             admission: Admission::Open,
             client_sessions: 1,
             client_connections_exceeded: false,
@@ -209,6 +252,18 @@ mod tests {
             }
             Verdict::Answer { reply } => reply.to_string(),
         }
+    }
+
+    #[test]
+    fn a_user_sends_with_its_own_addresses_only() {
+        let policy = Policy::new(Options::default());
+        let question = Question::Sender { reverse_path: mail::ReversePath::Null, size: None };
+        let sent_as = |sender| {
+            let trusted = Some(Proof::User);
+            policy.decide(&question, &Facts { trusted, sender, ..facts(&policy, "203.0.113.1") })
+        };
+        assert_eq!(sent_as(Sender::Own), accept("auth.users"));
+        assert_eq!(sent_as(Sender::Foreign), refuse(NOT_YOURS, "auth.users"));
     }
 
     #[test]

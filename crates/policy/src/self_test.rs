@@ -4,7 +4,7 @@
 //! own (a /8) is no open relay; half the Internet is. So a few addresses may get through, more may
 //! not.
 
-use crate::{Admission, Facts, Policy};
+use crate::{Admission, Facts, Policy, Proof, Sender};
 use mail::{ForwardPath, Question, ReversePath, Verdict};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -60,7 +60,8 @@ fn accepts(policy: &Policy, client: IpAddr, to: &str) -> bool {
     };
     let facts = Facts {
         client,
-        trusted: policy.is_trusted(client),
+        trusted: policy.is_trusted(client).then_some(Proof::Network),
+        sender: Sender::Free,
         admission: Admission::Open,
         client_sessions: 1,
         client_connections_exceeded: false,

@@ -2,7 +2,7 @@
 
 use crate::cli::{Arguments, config_path};
 use crate::exit::{Failure, code};
-use crate::{operate, serve, startup};
+use crate::{operate, proofs, serve, startup};
 use config::Config;
 use policy::Policy;
 use reactor::{FileSystemKind, Reactor};
@@ -40,6 +40,8 @@ pub fn check(arguments: &Arguments, print: bool) -> Result<ExitCode, Failure> {
     let running = operate::listening(arguments, &config.control_socket);
     ports(&config, &running, &mut findings);
     log_target(&config, &mut findings);
+    findings.errors.extend(proofs::tls(&config).err());
+    findings.errors.extend(proofs::users(&config).err());
     spool(&config.queue.directory, &mut findings);
     for warning in &findings.warnings {
         eprintln!("warning: {warning}");

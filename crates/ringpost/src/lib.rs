@@ -12,6 +12,7 @@ pub mod exit;
 mod folder;
 mod import;
 pub mod operate;
+mod proofs;
 mod records;
 pub mod relay;
 pub mod serve;

@@ -1,6 +1,7 @@
 //! A running relay: its threads, and the control plane on the thread that started it.
 
 use crate::exit::{Failure, code};
+use crate::proofs::{self, InForce};
 use crate::shard::{self, Opening, Ready, Seed, SpoolLock};
 use crate::startup;
 use config::{Config, Problems};
@@ -8,10 +9,12 @@ use control::client::{Method, call};
 use control::{About, Log, Plane, ShardLink};
 use mail::{Event, EventKind, Field};
 use policy::Policy;
-use server::Totals;
+use server::{ListenerOptions, Totals};
+use std::cell::RefCell;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -79,18 +82,26 @@ impl Relay {
         }
         let (log, writer) = start_log(&config)?;
         let config = Arc::new(config);
+        let wrong = |text: String| Failure::new(code::CONFIGURATION, text);
+        let tls = proofs::tls(&config).map_err(wrong)?;
+        let users = proofs::users(&config).map_err(wrong)?;
         let (questions, lookups) = control::lookups();
-        let started = start_shards(&config, shards, listeners, &log, &questions)?;
+        let (exchanges, doorman) = control::exchanges(users, config.workers);
+        let offices = Offices { questions, exchanges, tls: tls.clone() };
+        let started = start_shards(&config, shards, listeners, &log, &offices)?;
+        drop(offices);
         note_start(&log, &started);
         let about = about(&config, shards, &started);
+        let shared = Rc::new(RefCell::new(InForce { config, tls }));
         let plane = Plane {
             options: control,
             sockets,
             log,
             shards: started.links,
             lookups,
-            doorman: None,
-            reload: reloader(origin, config, shards),
+            watches: proofs::watches(&shared, shards, doorman.replacer()),
+            reload: reloader(origin, shared, shards, doorman.replacer()),
+            doorman,
             about,
         };
         Ok(Self { plane, shards: started.threads, writer })
@@ -147,16 +158,27 @@ fn threads(config: &Config) -> usize {
     }
 }
 
+/// A listening socket, and what its sessions obey.
+pub(crate) type Door = (OwnedFd, ListenerOptions);
+
+/// What shards ask off-shard, and what they encrypt with.
+#[derive(Clone)]
+pub(crate) struct Offices {
+    pub(crate) questions: control::Questions,
+    pub(crate) exchanges: control::Exchanges,
+    pub(crate) tls: Option<wire::ServerTls>,
+}
+
 /// The sockets of all listeners, by shard.
-fn bind_listeners(config: &Config, shards: usize) -> Result<Vec<Vec<(OwnedFd, String)>>, Failure> {
-    let mut by_shard: Vec<Vec<(OwnedFd, String)>> = (0..shards).map(|_| Vec::new()).collect();
+fn bind_listeners(config: &Config, shards: usize) -> Result<Vec<Vec<Door>>, Failure> {
+    let mut by_shard: Vec<Vec<Door>> = (0..shards).map(|_| Vec::new()).collect();
     for listener in &config.listeners {
         for address in &listener.addresses {
             let sockets = reactor::bind(*address, shards).map_err(|error| {
                 Failure::of_io(&format!("listen at {address} ({})", listener.place), &error)
             })?;
             for (shard, socket) in by_shard.iter_mut().zip(sockets) {
-                shard.push((socket, listener.name.clone()));
+                shard.push((socket, listener.options.clone()));
             }
         }
     }
@@ -199,9 +221,9 @@ struct Started {
 fn start_shards(
     config: &Arc<Config>,
     shards: usize,
-    listeners: Vec<Vec<(OwnedFd, String)>>,
+    listeners: Vec<Vec<Door>>,
     log: &Log,
-    questions: &control::Questions,
+    offices: &Offices,
 ) -> Result<Started, Failure> {
     let (ready, told) = mpsc::channel();
     let totals = Totals::new(shards);
@@ -234,7 +256,7 @@ fn start_shards(
                 number,
                 shards,
                 config: Arc::clone(config),
-                questions: questions.clone(),
+                offices: offices.clone(),
                 census: census.clone(),
                 census_inbox: inboxes.0,
                 homes: homes.clone(),
@@ -289,7 +311,7 @@ fn note_start(log: &Log, started: &Started) {
 fn about(config: &Config, shards: usize, started: &Started) -> About {
     let addresses = |listener: &config::ListenerSettings| {
         let all: Vec<String> = listener.addresses.iter().map(ToString::to_string).collect();
-        (listener.name.clone(), all)
+        (listener.options.name.to_string(), all)
     };
     About {
         hostname: config.hostname.clone(),
@@ -302,14 +324,24 @@ fn about(config: &Config, shards: usize, started: &Started) -> About {
 }
 
 /// What a reload does: read again, refuse what cannot change, and hand each shard its closure.
-fn reloader(origin: Origin, running: Arc<Config>, shards: usize) -> control::Reload {
+fn reloader(
+    origin: Origin,
+    shared: proofs::Shared,
+    shards: usize,
+    replace: impl Fn(control::Source) + 'static,
+) -> control::Reload {
+    let running = Arc::clone(&shared.borrow().config);
     Box::new(move || {
         let mut config = origin.load().map_err(|problems| problems.to_string())?;
         startup::fit_descriptors(&mut config).map_err(|failure| failure.to_string())?;
         refuse_open_relay(&config).map_err(|failure| failure.to_string())?;
         refuse_changes(&running, &config)?;
+        // All or nothing: what is read from files is read before anything is taken over.
+        let tls = proofs::tls(&config)?;
+        replace(proofs::users(&config)?);
         let config = Arc::new(config);
-        Ok((0..shards).map(|_| shard::reload(Arc::clone(&config))).collect())
+        *shared.borrow_mut() = InForce { config: Arc::clone(&config), tls: tls.clone() };
+        Ok((0..shards).map(|_| shard::reload(Arc::clone(&config), tls.clone())).collect())
     })
 }
 
@@ -321,6 +353,7 @@ fn refuse_changes(running: &Config, new: &Config) -> Result<(), String> {
         ("user", running.user != new.user),
         ("runtime.threads", running.threads != new.threads),
         ("runtime.reactor", running.reactor != new.reactor),
+        ("runtime.workers", running.workers != new.workers),
         ("[[listener]]", running.listeners != new.listeners),
         ("[metrics]", running.metrics != new.metrics),
         ("[dns]", running.dns_servers != new.dns_servers || running.dns_timeout != new.dns_timeout),

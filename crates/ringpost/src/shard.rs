@@ -1,8 +1,9 @@
 //! One shard: a thread with its reactor, its logs, its sessions in both directions.
 
 use crate::exit::{Failure, code};
+use crate::relay::{Door, Offices};
 use config::Config;
-use control::{Order, Parts, Questions, Window, obey, publish};
+use control::{Order, Parts, Window, obey, publish};
 use delivery::{Delivery, HomeMessage, Routes};
 use lookup::Resolver;
 use mail::{Journal, UnixTime};
@@ -10,11 +11,11 @@ use policy::Policy;
 use queue::{Lock, Queue, Tenure};
 use reactor::{Reactor, Receiver, Sender};
 use server::{CensusMessage, Server, Totals};
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
+use wire::ServerTls;
 
 /// How long a starting relay waits for the spool of a process that is dying.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
@@ -24,8 +25,8 @@ const RESOLVER_SLACK: Duration = Duration::from_secs(1);
 
 /// Everything that a shard is given on its way to its thread.
 pub(crate) struct Seed {
-    /// Its listening sockets, each with its listener's name.
-    pub(crate) listeners: Vec<(OwnedFd, String)>,
+    /// Its listening sockets, each with what its sessions obey.
+    pub(crate) listeners: Vec<Door>,
     pub(crate) log: control::Log,
     pub(crate) orders: Receiver<Order>,
     pub(crate) window: Window,
@@ -41,7 +42,7 @@ pub(crate) struct Opening {
     pub(crate) number: usize,
     pub(crate) shards: usize,
     pub(crate) config: Arc<Config>,
-    pub(crate) questions: Questions,
+    pub(crate) offices: Offices,
     pub(crate) census: Vec<Sender<CensusMessage>>,
     pub(crate) census_inbox: Receiver<CensusMessage>,
     pub(crate) homes: Vec<Sender<HomeMessage>>,
@@ -105,8 +106,8 @@ async fn live(reactor: &Reactor, seed: Seed, told: Ready) -> Result<(), Failure>
         return Ok(());
     };
     let parts = open(reactor, opening, shared, &journal).await?;
-    for (socket, name) in listeners {
-        parts.server.listen(reactor.adopt(socket), &name);
+    for (socket, options) in listeners {
+        parts.server.listen(reactor.adopt(socket), options);
     }
     reactor.spawn(publish(parts.clone(), window));
     drop(ready.send(Ok(told)));
@@ -152,7 +153,7 @@ async fn open(
     tenure: Tenure,
     journal: &Journal,
 ) -> Result<Parts, Failure> {
-    let Opening { number, shards, config, questions, .. } = seed;
+    let Opening { number, shards, config, offices, .. } = seed;
     let start = queue::Start {
         options: Rc::new(queue_options(&config, shards)),
         tenure,
@@ -169,7 +170,7 @@ async fn open(
             queue: queue.clone(),
             resolver: Resolver::new(
                 reactor,
-                questions.carry(reactor),
+                offices.questions.carry(reactor),
                 config.dns_timeout + RESOLVER_SLACK,
             ),
             journal: journal.clone(),
@@ -193,6 +194,8 @@ async fn open(
             seed: seed.secret,
         },
     );
+    server.set_tls(offices.tls);
+    server.set_authenticator(Some(offices.exchanges.authenticator(reactor)));
     Ok(Parts { reactor: reactor.clone(), server, queue, delivery })
 }
 
@@ -210,8 +213,12 @@ fn router(config: &Config) -> queue::Router {
 }
 
 /// What a reload does on each of `shards`.
-pub(crate) fn reload(config: Arc<Config>) -> Box<dyn FnOnce(&Parts) + Send> {
+pub(crate) fn reload(
+    config: Arc<Config>,
+    tls: Option<ServerTls>,
+) -> Box<dyn FnOnce(&Parts) + Send> {
     Box::new(move |parts| {
+        parts.server.set_tls(tls);
         parts.server.reload(config.server.clone(), Policy::new(config.policy.clone()));
         parts.delivery.reload(Rc::new(config.delivery.clone()));
         parts.queue.reroute(router(&config));

@@ -6,7 +6,7 @@
 //! overshoot of a moment is allowed.
 
 use mail::UnixTime;
-use policy::{ClientKey, Options, RateLimiter};
+use policy::{ClientKey, Options, Rate, RateLimiter};
 use reactor::{Instant, Reactor, Receiver, Sender, Signal};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -59,7 +59,16 @@ pub enum CensusMessage {
         /// Its number for the question.
         number: u64,
     },
-    /// The answer to [`CensusMessage::Opened`].
+    /// A client has failed to authenticate at shard `from`.
+    AuthFailed {
+        /// Which.
+        client: IpAddr,
+        /// The asking shard.
+        from: usize,
+        /// Its number for the question.
+        number: u64,
+    },
+    /// The answer to [`CensusMessage::Opened`] and [`CensusMessage::AuthFailed`].
     Counted {
         /// The question's number.
         number: u64,
@@ -83,6 +92,7 @@ pub(crate) struct Census {
     seed: u64,
     open: RefCell<HashMap<ClientKey, u32>>,
     limiter: RefCell<Option<RateLimiter>>,
+    auth_limiter: RefCell<Option<RateLimiter>>,
     /// Questions asked of other shards, and their answers once they have come.
     asked: RefCell<HashMap<u64, Option<(u32, bool)>>>,
     answered: Signal,
@@ -98,13 +108,14 @@ impl Census {
         options: &Options,
     ) -> Self {
         let limiter =
-            options.connections_per_client.map(|rate| RateLimiter::new(rate, CLIENTS_MAX));
+            |rate: Option<Rate>| RefCell::new(rate.map(|rate| RateLimiter::new(rate, CLIENTS_MAX)));
         Self {
             shard,
             peers,
             seed,
             open: RefCell::default(),
-            limiter: RefCell::new(limiter),
+            limiter: limiter(options.connections_per_client),
+            auth_limiter: limiter(options.auth_failures),
             asked: RefCell::default(),
             answered: Signal::new(reactor),
             next: Cell::new(0),
@@ -113,8 +124,9 @@ impl Census {
 
     /// Takes over changed limits; what was counted stays, but rates begin anew.
     pub(crate) fn reload(&self, options: &Options) {
-        *self.limiter.borrow_mut() =
-            options.connections_per_client.map(|rate| RateLimiter::new(rate, CLIENTS_MAX));
+        let limiter = |rate: Option<Rate>| rate.map(|rate| RateLimiter::new(rate, CLIENTS_MAX));
+        *self.limiter.borrow_mut() = limiter(options.connections_per_client);
+        *self.auth_limiter.borrow_mut() = limiter(options.auth_failures);
     }
 
     /// The shard that counts `client`.
@@ -130,14 +142,34 @@ impl Census {
         if home == self.shard || self.peers.is_empty() {
             return self.count(client, UnixTime::from_epoch(reactor.wall_clock()));
         }
-        let number = self.next.replace(self.next.get() + 1);
-        let question = CensusMessage::Opened { client, from: self.shard, number };
-        if self.peers[home].try_send(question).is_err() {
-            return (1, false);
+        let from = self.shard;
+        let question = |number| CensusMessage::Opened { client, from, number };
+        self.ask(home, question, reactor).await.unwrap_or((1, false))
+    }
+
+    /// Counts a failed authentication: whether that was one too many.
+    pub(crate) async fn auth_failed(&self, client: IpAddr, reactor: &Reactor) -> bool {
+        let home = self.home(client);
+        if home == self.shard || self.peers.is_empty() {
+            return self.count_failure(client, UnixTime::from_epoch(reactor.wall_clock()));
         }
+        let from = self.shard;
+        let question = |number| CensusMessage::AuthFailed { client, from, number };
+        self.ask(home, question, reactor).await.is_some_and(|(_, too_often)| too_often)
+    }
+
+    /// Asks another shard; `None` when it does not answer in time.
+    async fn ask(
+        &self,
+        home: usize,
+        question: impl FnOnce(u64) -> CensusMessage,
+        reactor: &Reactor,
+    ) -> Option<(u32, bool)> {
+        let number = self.next.replace(self.next.get() + 1);
+        self.peers[home].try_send(question(number)).ok()?;
         self.asked.borrow_mut().insert(number, None);
         self.await_answer(number, reactor.now() + PATIENCE).await;
-        self.asked.borrow_mut().remove(&number).flatten().unwrap_or((1, false))
+        self.asked.borrow_mut().remove(&number).flatten()
     }
 
     async fn await_answer(&self, number: u64, by: Instant) {
@@ -169,6 +201,11 @@ impl Census {
         (*sessions, too_often)
     }
 
+    fn count_failure(&self, client: IpAddr, now: UnixTime) -> bool {
+        let mut limiter = self.auth_limiter.borrow_mut();
+        limiter.as_mut().is_some_and(|limiter| !limiter.admit(client, now))
+    }
+
     fn uncount(&self, client: IpAddr) {
         let mut open = self.open.borrow_mut();
         let key = ClientKey::of(client);
@@ -193,6 +230,12 @@ impl Census {
                     let (sessions, too_often) = self.count(client, now);
                     let answer = CensusMessage::Counted { number, sessions, too_often };
                     // Nobody waits for long: a full line counts as no answer.
+                    drop(self.peers[from].try_send(answer));
+                }
+                CensusMessage::AuthFailed { client, from, number } => {
+                    let now = UnixTime::from_epoch(reactor.wall_clock());
+                    let too_often = self.count_failure(client, now);
+                    let answer = CensusMessage::Counted { number, sessions: 0, too_often };
                     drop(self.peers[from].try_send(answer));
                 }
                 CensusMessage::Counted { number, sessions, too_often } => {

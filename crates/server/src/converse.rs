@@ -3,13 +3,20 @@
 //! Everything that decides is in the session or in `policy`; here bytes and answers are carried
 //! between them, the wire and the queue.
 
+use crate::authenticate::Authentication;
+use crate::compose::{header_block, needs_utf8};
 use crate::facts::Guest;
+use crate::secure::secure;
 use crate::server::Shard;
+use lookup::Account;
 use mail::{Event, EventKind, Field, Question, UnixTime, Verdict};
+use policy::Proof;
 use queue::{CommitError, Draft};
 use reactor::{Hangup, Part};
-use smtp::{Accepted, CommitRefusal, ServerPeer, ServerSession, Step};
+use smtp::{Accepted, CommitRefusal, Introduction, ServerPeer, ServerSession, Step};
+use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use wire::Wire;
 
@@ -17,14 +24,12 @@ use wire::Wire;
 const SEND_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// Serves one client until either side has had enough.
-pub(crate) async fn converse(shard: &Shard, wire: Wire, guest: &Guest) {
-    let peer = ServerPeer {
-        trusted: guest.trusted,
-        ..ServerPeer::new(Some(guest.client), Rc::clone(&guest.listener))
-    };
-    let mut session = ServerSession::new(shard.smtp(), peer);
+pub(crate) async fn converse(shard: &Shard, wire: Wire, guest: &mut Guest) {
+    let mut session = ServerSession::new(shard.options_for(&guest.door), peer(shard, guest));
     session.set_stress(shard.is_stressed());
     let mut body = Body { draft: None, failed: None };
+    // Boxed: hardly a session has one.
+    let mut authentication: Option<Box<Authentication>> = None;
     loop {
         let full = match session.step() {
             Step::Transmit => {
@@ -33,6 +38,22 @@ pub(crate) async fn converse(shard: &Shard, wire: Wire, guest: &Guest) {
             }
             Step::Receive { within } => {
                 receive(shard, &wire, &mut session, within).await;
+                false
+            }
+            Step::Secure => {
+                // Boxed, as all that is rare: an idle session carries the room of every branch.
+                Box::pin(start_tls(shard, &wire, &mut session, guest)).await;
+                false
+            }
+            Step::Authenticate(exchange) => {
+                let authentication = authentication.get_or_insert_default();
+                let answer = Box::pin(authentication.turn(shard, guest, exchange)).await;
+                answer.into_iter().for_each(|answer| session.authenticated(answer));
+                false
+            }
+            Step::Introduce(introduction) => {
+                let trusted = introduce(shard, guest, *introduction);
+                session.introduced(trusted);
                 false
             }
             Step::Decide(question) => {
@@ -47,26 +68,67 @@ pub(crate) async fn converse(shard: &Shard, wire: Wire, guest: &Guest) {
             }
             Step::Commit(accepted) => {
                 // 250 only once durable.
-                // Boxed: idle sessions need not carry its room.
                 let result = Box::pin(commit(shard, guest, &mut body, accepted)).await;
                 session.committed(result);
-                false
-            }
-            // None of these is offered by a peer as it is made above; a session that asks for one
-            // all the same ends.
-            Step::Secure | Step::Authenticate(_) | Step::Introduce(_) => {
-                session.lost(smtp::Hangup::Reset);
                 false
             }
             Step::Close => break,
         };
         if full {
-            // Rare, so boxed: an idle session carries the room of every branch with it.
             Box::pin(body.make_room()).await;
         }
     }
     shard.count_replies(&session.take_replies());
+    shard.count_notes(&session.take_notes());
     Box::pin(wire.close()).await;
+}
+
+/// Who is at the other end, as the session is told.
+fn peer(shard: &Shard, guest: &Guest) -> ServerPeer {
+    let door = &guest.door;
+    ServerPeer {
+        kind: door.options.kind,
+        trusted: guest.trusted.is_some(),
+        start_tls: door.start_tls(shard.tls().is_some()),
+        tls: guest.tls.as_deref().cloned(),
+        xclient: guest.xclient,
+        ..ServerPeer::new(Some(guest.client), Rc::clone(&door.name))
+    }
+}
+
+async fn start_tls(shard: &Shard, wire: &Wire, session: &mut ServerSession, guest: &mut Guest) {
+    // RFC 3207 §4.2: what was known before is forgotten, but for the address.
+    if guest.trusted == Some(Proof::User) {
+        guest.trusted = None;
+    }
+    guest.account = None;
+    match secure(shard, wire, guest).await {
+        Some(facts) => {
+            session.secured(facts);
+            session.set_trusted(guest.trusted.is_some());
+        }
+        None => session.lost(smtp::Hangup::Reset),
+    }
+}
+
+/// The client speaks for another; whether that one is trusted. A login that is passed on may send
+/// with any address: who passes it on has looked.
+fn introduce(shard: &Shard, guest: &mut Guest, introduction: Introduction) -> bool {
+    let address = introduction.address.unwrap_or(guest.client.ip());
+    let port = introduction.port.unwrap_or(0);
+    guest.client = SocketAddr::new(address, port);
+    if let Some(name) = introduction.name {
+        guest.name = name;
+    }
+    if let Some(login) = introduction.login {
+        let any: Arc<[Box<str>]> = vec!["*".into()].into();
+        guest.account = login.map(|name| Box::new(Account { name, senders: any }));
+    }
+    guest.trusted = match &guest.account {
+        Some(_) => Some(Proof::User),
+        None => shard.policy().is_trusted(address).then_some(Proof::Network),
+    };
+    guest.trusted.is_some()
 }
 
 async fn transmit(shard: &Shard, wire: &Wire, session: &mut ServerSession) {
@@ -111,7 +173,7 @@ async fn receive(shard: &Shard, wire: &Wire, session: &mut ServerSession, within
 }
 
 fn decide(shard: &Shard, guest: &Guest, question: &Question) -> Verdict {
-    let facts = guest.facts(shard.admission());
+    let facts = guest.facts(shard.admission(), question);
     let verdict = shard.policy().decide(question, &facts);
     if let Verdict::Refuse { reply, rule } = &verdict {
         let (stage, kind) = match question {
@@ -189,11 +251,10 @@ async fn commit(
     let draft = body.draft.take().unwrap_or_else(|| shard.queue().draft());
     let began = shard.now();
     let now = UnixTime::from_epoch(shard.wall_clock());
-    let Accepted { mut envelope, bytes, stuffed_lines, .. } = accepted;
+    let Accepted { mut envelope, bytes, stuffed_lines, header, .. } = accepted;
     envelope.origin.arrived = now;
-    let smtp = shard.smtp();
-    let trace = mail::Trace { hostname: &smtp.hostname, ..mail::Trace::default() };
-    let header = mail::received(&trace, &envelope, draft.id(), now);
+    let block = header_block(&shard.smtp(), guest, &envelope, &header, draft.id());
+    envelope.utf8 = needs_utf8(&envelope, &header);
     let recipients = envelope.recipients.len() as u64;
     let event = shard.journal().hears(EventKind::MessageAccepted).then(|| {
         guest
@@ -204,8 +265,8 @@ async fn commit(
             .number(Field::Size, bytes)
             .text(Field::Rule, envelope.origin.rule.clone())
     });
-    let id = shard.queue().commit(draft, envelope, header, stuffed_lines).await.map_err(refuse)?;
-    shard.count_message(&guest.listener, bytes, recipients, shard.now().since(began));
+    let id = shard.queue().commit(draft, envelope, block, stuffed_lines).await.map_err(refuse)?;
+    shard.count_message(&guest.door.name, bytes, recipients, shard.now().since(began));
     if let Some(event) = event {
         shard.journal().record(event);
     }

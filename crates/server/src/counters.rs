@@ -14,6 +14,8 @@ pub struct SessionCount {
     pub open: u64,
     /// Opened so far.
     pub total: u64,
+    /// Ended so far: in the clear, over TLS 1.2, over TLS 1.3.
+    pub ended: [u64; 3],
     /// Messages accepted so far.
     pub messages: u64,
 }
@@ -34,6 +36,14 @@ pub struct Counters {
     pub bytes: u64,
     /// Refusals by stage and rule.
     pub refused: BTreeMap<(&'static str, Box<str>), u64>,
+    /// Handshakes, by version or `failed`.
+    pub tls: BTreeMap<Box<str>, u64>,
+    /// Authentications, by mechanism and result.
+    pub auth: BTreeMap<(&'static str, &'static str), u64>,
+    /// Bare CR and LF that were replaced.
+    pub bare_newlines_normalised: u64,
+    /// Messages refused for a bare CR, LF or NUL.
+    pub bare_newlines_refused: u64,
     /// Seconds from end of data to 250, since the last collection.
     pub accept_seconds: Vec<f32>,
 }

@@ -7,14 +7,19 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod authenticate;
 mod census;
+mod compose;
 mod converse;
 mod counters;
+mod door;
 mod facts;
+mod secure;
 mod server;
 
 pub use census::{CensusMessage, Totals};
 pub use counters::{Counters, SessionCount};
+pub use door::{Encryption, ListenerOptions};
 pub use server::{Options, Server, Start};
 
 #[cfg(test)]

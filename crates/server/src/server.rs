@@ -3,15 +3,18 @@
 use crate::accept;
 use crate::census::{Census, CensusMessage, Totals};
 use crate::counters::Counters;
+use crate::door::{Door, ListenerOptions};
+use lookup::Authenticator;
 use mail::{Event, EventKind, Field, Journal};
 use policy::{Admission, Policy};
 use queue::Queue;
 use reactor::{Instant, Interrupter, Listener, Reactor, Receiver, Sender, Signal};
-use smtp::{ServerOptions, Verb};
+use smtp::{ListenerKind, Notes, ServerOptions, Verb};
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
+use wire::ServerTls;
 
 /// What an operator may set about receiving, beyond sessions' and policy's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +76,10 @@ pub(crate) struct Shard {
     /// Open sessions by number: what a drain interrupts.
     open: RefCell<BTreeMap<u64, Interrupter>>,
     listeners: RefCell<Vec<Interrupter>>,
+    /// What new sessions encrypt with, if a certificate is set.
+    tls: RefCell<Option<ServerTls>>,
+    /// Who keeps accounts, if anybody does.
+    authenticator: RefCell<Option<Authenticator>>,
     next_session: Cell<u64>,
     draining: Cell<bool>,
     /// A session has ended: descriptors are free, or the drain is over.
@@ -99,6 +106,8 @@ impl Server {
             counters: RefCell::default(),
             open: RefCell::default(),
             listeners: RefCell::default(),
+            tls: RefCell::default(),
+            authenticator: RefCell::default(),
             next_session: Cell::new(0),
             draining: Cell::new(false),
             ended: Signal::new(reactor),
@@ -106,14 +115,24 @@ impl Server {
         Self { shard: Rc::new(shard) }
     }
 
-    /// Accepts connections from `listener`, called `name`, until the drain.
-    pub fn listen(&self, listener: Listener, name: &str) {
+    /// Accepts connections from `listener` until the drain. A name alone is a listener for relays.
+    pub fn listen(&self, listener: Listener, options: impl Into<ListenerOptions>) {
+        let door = Door::new(options.into());
         let mut counters = self.shard.counters.borrow_mut();
-        counters.sessions.entry(name.into()).or_default();
+        counters.sessions.entry(door.options.name.clone()).or_default();
         drop(counters);
-        let name: Rc<str> = name.into();
         self.shard.listeners.borrow_mut().push(listener.interrupter());
-        self.shard.reactor.spawn(accept::accept(Rc::clone(&self.shard), listener, name));
+        self.shard.reactor.spawn(accept::accept(Rc::clone(&self.shard), listener, door));
+    }
+
+    /// What new sessions encrypt with from now on; `None`: there is no certificate.
+    pub fn set_tls(&self, tls: Option<ServerTls>) {
+        *self.shard.tls.borrow_mut() = tls;
+    }
+
+    /// Who is asked from now on who a client is.
+    pub fn set_authenticator(&self, authenticator: Option<Authenticator>) {
+        *self.shard.authenticator.borrow_mut() = authenticator;
     }
 
     /// Takes a new configuration over: sessions that are open keep their own.
@@ -177,6 +196,29 @@ impl Shard {
         Rc::clone(&self.smtp.borrow())
     }
 
+    /// The options of a new session at `door`. What can be offered to users changes with their
+    /// table.
+    pub(crate) fn options_for(&self, door: &Door) -> Rc<ServerOptions> {
+        if door.options.kind == ListenerKind::Submission {
+            let authenticator = self.authenticator.borrow();
+            let offered = authenticator.iter().flat_map(|keeper| keeper.offered().list());
+            let mechanisms: Vec<Box<str>> = offered.map(|one| one.name().into()).collect();
+            let mut smtp = self.smtp.borrow_mut();
+            if smtp.mechanisms != mechanisms {
+                *smtp = Rc::new(ServerOptions { mechanisms, ..(**smtp).clone() });
+            }
+        }
+        self.smtp()
+    }
+
+    pub(crate) fn tls(&self) -> Option<ServerTls> {
+        self.tls.borrow().clone()
+    }
+
+    pub(crate) fn authenticator(&self) -> Option<Authenticator> {
+        self.authenticator.borrow().clone()
+    }
+
     pub(crate) fn policy(&self) -> Ref<'_, Rc<Policy>> {
         self.policy.borrow()
     }
@@ -220,10 +262,14 @@ impl Shard {
         number
     }
 
-    /// Notes the end of a session.
-    pub(crate) fn close(&self, listener: &Rc<str>, number: u64) {
+    /// Notes the end of a session that was encrypted by this version of TLS, if it was.
+    pub(crate) fn close(&self, listener: &Rc<str>, number: u64, tls: Option<&str>) {
         self.open.borrow_mut().remove(&number);
-        self.counters.borrow_mut().listener(listener).open -= 1;
+        let mut counters = self.counters.borrow_mut();
+        let count = counters.listener(listener);
+        count.open -= 1;
+        count.ended[tls.map_or(0, |version| if version == "1.2" { 1 } else { 2 })] += 1;
+        drop(counters);
         self.publish();
         self.ended.notify_all();
     }
@@ -240,6 +286,21 @@ impl Shard {
     pub(crate) fn count_refusal(&self, stage: &'static str, rule: &str) {
         let mut counters = self.counters.borrow_mut();
         *counters.refused.entry((stage, rule.into())).or_insert(0) += 1;
+    }
+
+    /// Counts a handshake: its version, or `failed`.
+    pub(crate) fn count_tls(&self, version: &str) {
+        *self.counters.borrow_mut().tls.entry(version.into()).or_insert(0) += 1;
+    }
+
+    pub(crate) fn count_auth(&self, mechanism: &'static str, result: &'static str) {
+        *self.counters.borrow_mut().auth.entry((mechanism, result)).or_insert(0) += 1;
+    }
+
+    pub(crate) fn count_notes(&self, notes: &Notes) {
+        let mut counters = self.counters.borrow_mut();
+        counters.bare_newlines_normalised += notes.bare_newlines;
+        counters.bare_newlines_refused += u64::from(notes.bare_newlines_refused);
     }
 
     pub(crate) fn count_replies(&self, replies: &[(Verb, u16, u32)]) {

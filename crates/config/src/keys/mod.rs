@@ -27,6 +27,14 @@ pub(crate) enum Kind {
     Number(f64, f64),
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// True or false.
+    Flag,
+    /// A path, or off.
+    Path,
+    /// SHA-256 fingerprints.
+    Fingerprints,
+    /// A list of names of hosts.
+    Names,
     /// `ADDRESS:PORT`.
     Address,
     /// A list of `ADDRESS:PORT`.
@@ -70,6 +78,10 @@ impl Kind {
             Self::Count(low, high) => format!("a whole number from {low} to {high}"),
             Self::Number(low, high) => format!("a number from {low} to {high}"),
             Self::Choice(words) => format!("one of \"{}\"", words.join("\", \"")),
+            Self::Flag => "true or false, without quotes".into(),
+            Self::Path => "the path of a file: \"/etc/ringpost/tls/key.pem\"".into(),
+            Self::Fingerprints => "a list of SHA-256 fingerprints, 64 hexadecimal digits".into(),
+            Self::Names => "a list of names: \"mx2.example.org\", \"*.example.org\"".into(),
             Self::Address => "an address with a port: \"127.0.0.1:25\", \"[::1]:25\"".into(),
             Self::Addresses => "one address with a port, or a list of them".into(),
             Self::LocalAddresses => "a list of addresses: \"192.0.2.10\", \"2001:db8::10\"".into(),
@@ -92,6 +104,8 @@ impl Kind {
             Self::Domains => "a domain or \"*.\" and a domain",
             Self::Recipients => "a domain, \"*.\" and a domain, an address or \"*\"",
             Self::Words(_) => "one of the words of this key",
+            Self::Fingerprints => "a SHA-256 fingerprint: 64 hexadecimal digits",
+            Self::Names => "a name of a host",
             Self::Text | Self::Files => "a text",
             Self::Duration(..)
             | Self::Size(..)
@@ -101,6 +115,8 @@ impl Kind {
             | Self::Count(..)
             | Self::Number(..)
             | Self::Choice(_)
+            | Self::Flag
+            | Self::Path
             | Self::Address => "a value of this key",
         }
     }
@@ -152,6 +168,21 @@ pub(crate) const SECTIONS: &[SectionNote] = &[
         name: "listener",
         repeated: true,
         meaning: "Where clients connect. At least one.",
+    },
+    SectionNote {
+        name: "tls",
+        repeated: false,
+        meaning: "The certificate that clients are shown. Its files are read again when they change; a pair that cannot be read or does not fit leaves the old one in force.",
+    },
+    SectionNote {
+        name: "tls.name",
+        repeated: true,
+        meaning: "Further certificates, for clients that ask for these names.",
+    },
+    SectionNote {
+        name: "auth",
+        repeated: false,
+        meaning: "Who may authenticate: on submission listeners, under TLS only.",
     },
     SectionNote {
         name: "relay",

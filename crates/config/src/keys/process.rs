@@ -15,6 +15,14 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key(
         "",
+        "origin",
+        Kind::Text,
+        "\"\"",
+        "Completes addresses without a domain from submission clients; default: hostname. May be \"off\".",
+        "origin = \"example.org\"",
+    ),
+    key(
+        "",
         "spool",
         Kind::Text,
         "\"/var/lib/ringpost\"",
@@ -44,6 +52,14 @@ pub(super) const KEYS: &[Key] = &[
         "0",
         "Shards, each a thread with its own reactor; 0 is one per core that this process may use.",
         "threads = 4",
+    ),
+    key(
+        "runtime",
+        "workers",
+        Kind::Count(1, 64),
+        "2",
+        "Threads for password hashes.",
+        "workers = 4",
     ),
     key(
         "runtime",

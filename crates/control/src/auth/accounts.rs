@@ -3,7 +3,6 @@
 use super::secret::Secret;
 use lookup::{Account, Mechanism};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// A user that may authenticate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,9 +90,6 @@ fn user<'a>(name: &str, mut words: impl Iterator<Item = &'a str>) -> Result<User
 fn is_sender(text: &str) -> bool {
     text == "*" || text.rsplit_once('@').is_some_and(|(_, domain)| !domain.is_empty())
 }
-
-/// Accounts that a changed table replaces.
-pub(crate) type Current = Arc<std::sync::RwLock<Arc<Accounts>>>;
 
 #[cfg(test)]
 mod tests {

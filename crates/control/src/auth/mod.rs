@@ -19,7 +19,7 @@ use scram::{Challenged, First};
 use secret::{ScramKeys, Secret, hmac_sha256};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -33,8 +33,11 @@ const CLIENT_PATIENCE: Duration = Duration::from_secs(5 * 60);
 const DOVECOT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Who knows the users.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub enum Source {
+    /// Nobody: AUTH is not offered.
+    #[default]
+    Nobody,
     /// A table (`auth.users = "table:…"`).
     Table(Accounts),
     /// Dovecot, over its auth socket.
@@ -57,7 +60,7 @@ pub struct Doorman {
 /// Answers by what is known of users. Cloning shares it.
 #[derive(Clone)]
 struct Keeper {
-    source: Known,
+    source: Arc<RwLock<Known>>,
     offered: Offered,
     workers: Arc<Semaphore>,
     /// Makes up keys for users that do not exist, the same ones each time.
@@ -66,7 +69,8 @@ struct Keeper {
 
 #[derive(Clone)]
 enum Known {
-    Table(accounts::Current),
+    Nobody,
+    Table(Arc<Accounts>),
     Dovecot(Arc<PathBuf>),
 }
 
@@ -74,22 +78,13 @@ enum Known {
 pub fn exchanges(source: Source, workers: usize) -> (Exchanges, Doorman) {
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
     let offered = Offered::default();
-    let source = match source {
-        Source::Table(accounts) => {
-            offered.set(accounts.mechanisms());
-            Known::Table(Arc::new(std::sync::RwLock::new(Arc::new(accounts))))
-        }
-        Source::Dovecot(socket) => {
-            offered.set(&[Mechanism::Plain, Mechanism::Login]);
-            Known::Dovecot(Arc::new(socket))
-        }
-    };
     let keeper = Keeper {
-        source,
+        source: Arc::new(RwLock::new(Known::Nobody)),
         offered: offered.clone(),
         workers: Arc::new(Semaphore::new(workers.max(1))),
         pepper: random(),
     };
+    keeper.replace(source);
     (Exchanges { sender, offered }, Doorman { receiver, keeper })
 }
 
@@ -104,10 +99,10 @@ impl Exchanges {
 }
 
 impl Doorman {
-    /// What replaces the table: a changed one.
-    pub fn replacer(&self) -> impl Fn(Accounts) + Send + 'static {
+    /// What replaces the source: a changed table, another configuration.
+    pub fn replacer(&self) -> impl Fn(Source) + Clone + Send + 'static {
         let keeper = self.keeper.clone();
-        move |accounts| keeper.replace(accounts)
+        move |source| keeper.replace(source)
     }
 
     /// Answers until all shards are gone. To be run within a `LocalSet`.
@@ -119,16 +114,30 @@ impl Doorman {
 }
 
 impl Keeper {
-    fn replace(&self, accounts: Accounts) {
-        let Known::Table(current) = &self.source else { return };
-        self.offered.set(accounts.mechanisms());
-        *current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(accounts);
+    fn replace(&self, source: Source) {
+        let known = match source {
+            Source::Nobody => {
+                self.offered.set(&[]);
+                Known::Nobody
+            }
+            Source::Table(accounts) => {
+                self.offered.set(accounts.mechanisms());
+                Known::Table(Arc::new(accounts))
+            }
+            Source::Dovecot(socket) => {
+                self.offered.set(&[Mechanism::Plain, Mechanism::Login]);
+                Known::Dovecot(Arc::new(socket))
+            }
+        };
+        *self.source.write().unwrap_or_else(PoisonError::into_inner) = known;
     }
 
     async fn exchange(self, request: AuthRequest) {
-        match &self.source {
+        let known = self.source.read().unwrap_or_else(PoisonError::into_inner).clone();
+        match known {
+            Known::Nobody => request.back.send(AuthAnswer::Refused),
             Known::Dovecot(socket) => {
-                let patience = tokio::time::timeout(DOVECOT_PATIENCE, Exchange::begin(socket));
+                let patience = tokio::time::timeout(DOVECOT_PATIENCE, Exchange::begin(&socket));
                 match patience.await {
                     Ok(Ok(exchange)) => ask_dovecot(exchange, request).await,
                     Ok(Err(why)) => request.back.send(AuthAnswer::Unavailable(why.into())),
@@ -137,10 +146,7 @@ impl Keeper {
                     }
                 }
             }
-            Known::Table(current) => {
-                let accounts = Arc::clone(&current.read().unwrap_or_else(PoisonError::into_inner));
-                self.ask_table(&accounts, request).await;
-            }
+            Known::Table(accounts) => self.ask_table(&accounts, request).await,
         }
     }
 

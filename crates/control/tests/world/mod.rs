@@ -95,7 +95,10 @@ pub(crate) fn start(
         let reload: Reload = Box::new(reload);
         let about = About { hostname: "relay.example".into(), shards: 1, ..About::default() };
         let log = plane_log;
-        Plane { options, sockets, log, shards: links, lookups, doorman: None, reload, about }.run()
+        let (_, doorman) = control::exchanges(control::Source::Nobody, 1);
+        let watches = Vec::new();
+        Plane { options, sockets, log, shards: links, lookups, doorman, watches, reload, about }
+            .run()
     });
     let plane = plane.expect("a thread");
     World { directory, socket, metrics, questions, log, writer, window, drained, plane }
