@@ -7,7 +7,10 @@ use crate::spool::{Standing, Stored};
 use crate::suspend::Register;
 use mail::{BodyKind, Envelope, ForwardPath, MessageId, Origin, Protocol, ReversePath, UnixTime};
 use reactor::Instant;
+use std::collections::HashSet;
 use std::net::IpAddr;
+use std::ops::{Deref, DerefMut};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Ids of a log are given out in order: what was accepted so much before its predecessor, by its
@@ -20,6 +23,8 @@ pub(crate) struct Books {
     /// Made when a destination is first suspended or resumed.
     pub(crate) register: Option<Register>,
     kept: Vec<Option<Kept>>,
+    /// The clients of all that is kept, each once. Only looked up, never iterated.
+    clients: HashSet<Rc<IpAddr>>,
 }
 
 /// What is kept of a message. Its envelope is read again at each attempt.
@@ -27,13 +32,49 @@ pub(crate) struct Kept {
     pub(crate) id: MessageId,
     /// The reverse-path without brackets; empty for the null path.
     pub(crate) from: Box<str>,
-    /// Routes may ask for it.
-    client: Option<IpAddr>,
-    pub(crate) recipients: Box<[Addressee]>,
+    /// Routes may ask for it. Clients are few; what they share is in [`Books`].
+    client: Option<Rc<IpAddr>>,
+    pub(crate) recipients: Addressees,
     pub(crate) stored: Stored,
     /// Recipients whose end is not on its way to the disk yet. With the last one the place of the
     /// message is given back.
     pub(crate) unrecorded: u32,
+}
+
+/// The recipients of a message, in little room: nearly all messages have one.
+pub(crate) enum Addressees {
+    One([Addressee; 1]),
+    Several(Box<[Addressee]>),
+}
+
+impl Deref for Addressees {
+    type Target = [Addressee];
+
+    fn deref(&self) -> &[Addressee] {
+        match self {
+            Self::One(one) => one,
+            Self::Several(several) => several,
+        }
+    }
+}
+
+impl DerefMut for Addressees {
+    fn deref_mut(&mut self) -> &mut [Addressee] {
+        match self {
+            Self::One(one) => one,
+            Self::Several(several) => several,
+        }
+    }
+}
+
+impl FromIterator<Addressee> for Addressees {
+    fn from_iter<I: IntoIterator<Item = Addressee>>(recipients: I) -> Self {
+        let several: Vec<Addressee> = recipients.into_iter().collect();
+        match <[Addressee; 1]>::try_from(several) {
+            Ok(one) => Self::One(one),
+            Err(several) => Self::Several(several.into_boxed_slice()),
+        }
+    }
 }
 
 /// A recipient.
@@ -46,7 +87,12 @@ pub(crate) struct Addressee {
 
 impl Books {
     pub(crate) fn new(retry: Retry) -> Self {
-        Self { schedule: Schedule::new(retry), register: None, kept: Vec::new() }
+        Self {
+            schedule: Schedule::new(retry),
+            register: None,
+            kept: Vec::new(),
+            clients: HashSet::new(),
+        }
     }
 
     /// What was found in the spool is in, and the clocks run. Returns whether they are doubtful.
@@ -68,7 +114,8 @@ impl Books {
         self.schedule.begin(now, wall)
     }
 
-    pub(crate) fn keep(&mut self, key: MessageKey, kept: Kept) {
+    pub(crate) fn keep(&mut self, key: MessageKey, mut kept: Kept) {
+        kept.client = kept.client.map(|client| self.share(client));
         if self.kept.len() <= key.index() {
             self.kept.resize_with(key.index() + 1, || None);
         }
@@ -86,7 +133,20 @@ impl Books {
     /// Forgets a message that is over; its place on disk is for the caller to give back.
     pub(crate) fn forget(&mut self, key: MessageKey) -> Stored {
         self.schedule.forget(key);
-        self.kept[key.index()].take().expect("what is scheduled is kept").stored
+        let kept = self.kept[key.index()].take().expect("what is scheduled is kept");
+        // The last message of a client: it and the set have the two that are left.
+        if let Some(client) = kept.client.filter(|client| Rc::strong_count(client) == 2) {
+            self.clients.remove(&client);
+        }
+        kept.stored
+    }
+
+    fn share(&mut self, client: Rc<IpAddr>) -> Rc<IpAddr> {
+        if let Some(known) = self.clients.get(&client) {
+            return Rc::clone(known);
+        }
+        self.clients.insert(Rc::clone(&client));
+        client
     }
 }
 
@@ -106,7 +166,7 @@ impl Kept {
         Self {
             id,
             from: envelope.reverse_path.to_string().into(),
-            client: envelope.origin.address(),
+            client: envelope.origin.address().map(Rc::new),
             recipients: recipients.collect(),
             stored,
             unrecorded: u32::try_from(left).expect("recipients_per_message bounds them"),
@@ -125,7 +185,7 @@ impl Kept {
             utf8: false,
             request: None,
             origin: Origin {
-                client: self.client.map(|address| (address, 0).into()),
+                client: self.client.as_ref().map(|address| (**address, 0).into()),
                 hello: "".into(),
                 listener: "".into(),
                 rule: "".into(),
@@ -148,8 +208,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_beside_the_schedule_takes_at_most_160_bytes_besides_addresses() {
+    fn what_is_kept_beside_the_schedule_takes_at_most_128_bytes_besides_addresses() {
         let kept = size_of::<Option<Kept>>();
-        assert!(kept <= 160, "{kept}");
+        assert!(kept <= 128, "{kept}");
     }
 }

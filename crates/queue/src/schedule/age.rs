@@ -11,9 +11,32 @@ pub(super) struct Ages {
 
 #[derive(Default)]
 struct AgeRow {
-    messages: BTreeSet<(UnixTime, u32)>,
+    messages: BTreeSet<Key>,
     /// Everything before it has been looked at, so that what is held is not looked at again.
-    next: (UnixTime, u32),
+    next: Key,
+}
+
+/// A message by the second at which it was accepted, rounded up so that nothing is given up early:
+/// expiry comes with that grain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    seconds: u32,
+    message: u32,
+}
+
+/// What one of them takes.
+#[cfg(test)]
+pub(super) const KEY_BYTES: usize = size_of::<Key>();
+
+impl Key {
+    fn new(accepted: UnixTime, message: u32) -> Self {
+        let seconds = u32::try_from(accepted.0.div_ceil(1_000_000)).unwrap_or(u32::MAX);
+        Self { seconds, message }
+    }
+
+    fn accepted(self) -> UnixTime {
+        UnixTime(u64::from(self.seconds) * 1_000_000)
+    }
 }
 
 impl Ages {
@@ -23,23 +46,26 @@ impl Ages {
 
     pub(super) fn insert(&mut self, is_bounce: bool, accepted: UnixTime, message: u32) {
         let row = &mut self.rows[usize::from(is_bounce)];
-        row.messages.insert((accepted, message));
+        let key = Key::new(accepted, message);
+        row.messages.insert(key);
         // A key is reused, and a clock may go back.
-        row.next = row.next.min((accepted, message));
+        row.next = row.next.min(key);
     }
 
     pub(super) fn remove(&mut self, is_bounce: bool, accepted: UnixTime, message: u32) {
-        self.rows[usize::from(is_bounce)].messages.remove(&(accepted, message));
+        self.rows[usize::from(is_bounce)].messages.remove(&Key::new(accepted, message));
     }
 
-    /// When the oldest message was accepted.
+    /// When the oldest message was accepted, within a second.
     pub(super) fn oldest(&self) -> Option<UnixTime> {
-        self.rows.iter().filter_map(|row| row.messages.first()).map(|first| first.0).min()
+        let first = self.rows.iter().filter_map(|row| row.messages.first());
+        first.map(|first| first.accepted()).min()
     }
 
-    /// When the youngest message was accepted.
+    /// When the youngest message was accepted, within a second.
     pub(super) fn youngest(&self) -> Option<UnixTime> {
-        self.rows.iter().filter_map(|row| row.messages.last()).map(|last| last.0).max()
+        let last = self.rows.iter().filter_map(|row| row.messages.last());
+        last.map(|last| last.accepted()).max()
     }
 
     /// The next message that was accepted at least `limit` before `now`, each once.
@@ -50,11 +76,11 @@ impl Ages {
         now: UnixTime,
     ) -> Option<u32> {
         let row = &mut self.rows[usize::from(is_bounce)];
-        let (accepted, message) = *row.messages.range(row.next..).next()?;
-        if accepted.plus(limit) > now {
+        let key = *row.messages.range(row.next..).next()?;
+        if key.accepted().plus(limit) > now {
             return None;
         }
-        row.next = (accepted, message + 1);
-        Some(message)
+        row.next = Key { message: key.message + 1, ..key };
+        Some(key.message)
     }
 }

@@ -15,10 +15,33 @@ pub(super) enum Row {
     Later,
 }
 
+/// A leg, or a hop, by the time that it is due: a time in two halves, since a million of these
+/// should not each carry four bytes that mean nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    due_high: u32,
+    due_low: u32,
+    whose: u32,
+}
+
+/// What one of them takes.
+#[cfg(test)]
+pub(super) const KEY_BYTES: usize = size_of::<Key>();
+
+impl Key {
+    fn new(due: UnixTime, whose: u32) -> Self {
+        Self { due_high: (due.0 >> 32) as u32, due_low: due.0 as u32, whose }
+    }
+
+    fn due(self) -> UnixTime {
+        UnixTime(u64::from(self.due_high) << 32 | u64::from(self.due_low))
+    }
+}
+
 struct Hop {
     name: NextHop,
     /// Legs by due time, by [`Row`].
-    rows: [BTreeSet<(UnixTime, u32)>; 2],
+    rows: [BTreeSet<Key>; 2],
     /// Legs that go here, wherever they are; without one the hop is forgotten.
     legs: u32,
     /// An operator wants it left alone: it has no head among the ready ones.
@@ -33,7 +56,7 @@ pub(super) struct Lanes {
     /// Only looked up, never iterated.
     names: HashMap<NextHop, u32>,
     /// Hops by the due time of their first leg, by [`Row`].
-    heads: [BTreeSet<(UnixTime, u32)>; 2],
+    heads: [BTreeSet<Key>; 2],
     suspended: Suspended,
 }
 
@@ -79,52 +102,59 @@ impl Lanes {
     }
 
     pub(super) fn insert(&mut self, row: Row, hop: u32, due: UnixTime, leg: u32) {
-        self.change(row, hop, |legs| assert!(legs.insert((due, leg)), "a leg was in its row"));
+        self.change(row, hop, |legs| {
+            assert!(legs.insert(Key::new(due, leg)), "a leg was in its row")
+        });
     }
 
     pub(super) fn remove(&mut self, row: Row, hop: u32, due: UnixTime, leg: u32) {
-        self.change(row, hop, |legs| assert!(legs.remove(&(due, leg)), "a leg was not in its row"));
+        self.change(row, hop, |legs| {
+            assert!(legs.remove(&Key::new(due, leg)), "a leg was not in its row")
+        });
     }
 
     /// Changes a row and keeps its head where it belongs.
-    fn change(&mut self, row: Row, hop: u32, work: impl FnOnce(&mut BTreeSet<(UnixTime, u32)>)) {
+    fn change(&mut self, row: Row, hop: u32, work: impl FnOnce(&mut BTreeSet<Key>)) {
         let one = &mut self.hops[hop as usize];
         let legs = &mut one.rows[row as usize];
-        let before = legs.first().map(|first| first.0);
+        let before = legs.first().map(|first| first.due());
         work(legs);
-        let after = legs.first().map(|first| first.0);
+        let after = legs.first().map(|first| first.due());
         if before == after || (one.suspended && row == Row::Ready) {
             return;
         }
         let heads = &mut self.heads[row as usize];
         if let Some(due) = before {
-            heads.remove(&(due, hop));
+            heads.remove(&Key::new(due, hop));
         }
         if let Some(due) = after {
-            heads.insert((due, hop));
+            heads.insert(Key::new(due, hop));
         }
     }
 
     /// Takes the first leg out of the later rows if it is due by `now`.
     pub(super) fn pop_later(&mut self, now: UnixTime) -> Option<(u32, UnixTime, u32)> {
-        let (due, hop) = *self.heads[Row::Later as usize].first()?;
-        if due > now {
+        let head = *self.heads[Row::Later as usize].first()?;
+        if head.due() > now {
             return None;
         }
-        let (due, leg) = *self.hops[hop as usize].rows[Row::Later as usize].first()?;
+        let hop = head.whose;
+        let first = *self.hops[hop as usize].rows[Row::Later as usize].first()?;
+        let (due, leg) = (first.due(), first.whose);
         self.remove(Row::Later, hop, due, leg);
         Some((hop, due, leg))
     }
 
     /// When the first leg of the later rows is due.
     pub(super) fn first_later(&self) -> Option<UnixTime> {
-        self.heads[Row::Later as usize].first().map(|head| head.0)
+        self.heads[Row::Later as usize].first().map(|head| head.due())
     }
 
     /// The leg that is longest due at a hop.
     pub(super) fn first_ready(&self, name: &NextHop) -> Option<(UnixTime, u32)> {
         let hop = &self.hops[*self.names.get(name)? as usize];
-        hop.rows[Row::Ready as usize].first().filter(|_| !hop.suspended).copied()
+        let first = hop.rows[Row::Ready as usize].first().filter(|_| !hop.suspended)?;
+        Some((first.due(), first.whose))
     }
 
     /// Which hops are suspended, those to come too.
@@ -143,7 +173,8 @@ impl Lanes {
             }
             let hop = super::index(hop);
             let heads = &mut self.heads[Row::Ready as usize];
-            let head = one.rows[Row::Ready as usize].first().map(|first| (first.0, hop));
+            let first = one.rows[Row::Ready as usize].first();
+            let head = first.map(|first| Key::new(first.due(), hop));
             if one.suspended {
                 head.map(|head| heads.remove(&head));
                 news.push(hop);
@@ -174,15 +205,15 @@ impl Lanes {
 
     /// The legs that wait for a hop.
     pub(super) fn legs_at(&self, hop: u32) -> impl Iterator<Item = u32> + '_ {
-        self.hops[hop as usize].rows.iter().flatten().map(|(_, leg)| *leg)
+        self.hops[hop as usize].rows.iter().flatten().map(|key| key.whose)
     }
 
     /// Hops with legs in the ready row that are not suspended, the longest due first.
     pub(super) fn ready_hops(&self) -> Vec<(NextHop, usize)> {
         let heads = self.heads[Row::Ready as usize].iter();
         heads
-            .map(|(_, hop)| {
-                let hop = &self.hops[*hop as usize];
+            .map(|head| {
+                let hop = &self.hops[head.whose as usize];
                 (hop.name.clone(), hop.rows[Row::Ready as usize].len())
             })
             .collect()

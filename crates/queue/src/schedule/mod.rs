@@ -19,6 +19,7 @@ mod age;
 mod clocks;
 mod expire;
 mod lanes;
+mod legs;
 mod operate;
 mod settle;
 mod suspended;
@@ -29,6 +30,7 @@ use crate::Retry;
 use age::Ages;
 use clocks::Clocks;
 use lanes::{Lanes, Row};
+use legs::Legs;
 use mail::{NextHop, UnixTime};
 use slab::Slab;
 use std::collections::BTreeSet;
@@ -99,7 +101,7 @@ struct Message {
     /// It was accepted by this process, by the clock as it goes now.
     dated_here: bool,
     /// The leg of each recipient, or [`DONE`].
-    recipients: Box<[u32]>,
+    recipients: Legs,
 }
 
 struct Leg {
@@ -107,7 +109,8 @@ struct Leg {
     message: u32,
     hop: u32,
     recipients: u32,
-    attempts: u32,
+    /// Stops counting at the top: by then years have passed.
+    attempts: u16,
     place: Place,
     /// Whether this process has attempted it: before that it is not given up.
     tried: bool,
@@ -161,7 +164,7 @@ impl Schedule {
         entries: impl IntoIterator<Item = Option<Entry>>,
         now: UnixTime,
     ) -> MessageKey {
-        let recipients = Box::default();
+        let recipients = Legs::new(Vec::new());
         let dated_here = self.clocks.are_running();
         let message = Message { accepted, is_bounce, held, removed: false, dated_here, recipients };
         let key = index(self.messages.insert(message));
@@ -175,7 +178,7 @@ impl Schedule {
             }
             recipients.push(entry.map_or(DONE, |entry| self.leg_for(key, entry, &mut made)));
         }
-        self.messages[key as usize].recipients = recipients.into_boxed_slice();
+        self.messages[key as usize].recipients = Legs::new(recipients);
         self.ages.insert(is_bounce, accepted, key);
         for leg in made {
             self.place(leg, now);
@@ -189,12 +192,12 @@ impl Schedule {
         let hop = self.lanes.hop(&entry.hop);
         let fits = |leg: &&u32| {
             let leg = &self.legs[**leg as usize];
-            (leg.hop, leg.due, leg.attempts) == (hop, entry.due, entry.attempts)
+            (leg.hop, leg.due, leg.attempts) == (hop, entry.due, few(entry.attempts))
         };
         let leg = match made.iter().find(fits) {
             Some(leg) => *leg,
             None => {
-                let leg = self.add_leg(message, hop, entry.due, entry.attempts);
+                let leg = self.add_leg(message, hop, entry.due, few(entry.attempts));
                 made.push(leg);
                 leg
             }
@@ -204,7 +207,7 @@ impl Schedule {
     }
 
     /// A new leg without recipients, not yet placed.
-    fn add_leg(&mut self, message: u32, hop: u32, due: UnixTime, attempts: u32) -> u32 {
+    fn add_leg(&mut self, message: u32, hop: u32, due: UnixTime, attempts: u16) -> u32 {
         self.lanes.attach(hop);
         let place = Place::InFlight;
         let leg = Leg { due, message, hop, recipients: 0, attempts, place, tried: false };
@@ -269,7 +272,7 @@ impl Schedule {
         self.ripen(now);
         let (due, leg) = self.lanes.first_ready(hop)?;
         let one = &self.legs[leg as usize];
-        let (key, attempt, hop) = (one.message, one.attempts + 1, one.hop);
+        let (key, attempt, hop) = (one.message, u32::from(one.attempts) + 1, one.hop);
         self.count_out(key);
         self.lanes.remove(Row::Ready, hop, due, leg);
         self.legs[leg as usize].place = Place::InFlight;
@@ -325,6 +328,11 @@ impl Schedule {
 /// most `recipients_per_message` legs.
 fn index(key: usize) -> u32 {
     u32::try_from(key).ok().filter(|key| *key != DONE).expect("the queue is bounded")
+}
+
+/// Attempts as a leg keeps them.
+fn few(attempts: u32) -> u16 {
+    u16::try_from(attempts).unwrap_or(u16::MAX)
 }
 
 fn state_of(leg: &Leg) -> State {

@@ -121,7 +121,7 @@ impl Schedule {
         let (key, due, attempts, tried) = (old.message, old.due, old.attempts, old.tried);
         let mut made = Vec::new();
         for (recipient, hop) in recipients.iter().zip(hops) {
-            let entry = super::Entry { hop: hop.clone(), due, attempts };
+            let entry = super::Entry { hop: hop.clone(), due, attempts: attempts.into() };
             let new = self.leg_for(key, entry, &mut made);
             self.messages[key as usize].recipients[*recipient as usize] = new;
         }
@@ -171,7 +171,7 @@ impl Schedule {
                 recipient,
                 hop: self.lanes.name(leg.hop),
                 state: state_of(leg),
-                attempts: leg.attempts,
+                attempts: leg.attempts.into(),
                 next: waits.then_some(leg.due),
             }
         })

@@ -1,6 +1,6 @@
 //! What an attempt came to.
 
-use super::{DONE, LegKey, MessageKey, Place, Schedule};
+use super::{DONE, LegKey, MessageKey, Place, Schedule, few};
 use mail::UnixTime;
 
 /// What became of a recipient, as far as the schedule cares.
@@ -43,7 +43,7 @@ impl Schedule {
         let LegKey(leg) = leg;
         let one = &self.legs[leg as usize];
         assert!(one.place == Place::InFlight, "a leg was settled that was not in flight");
-        let (key, attempts) = (one.message, one.attempts + 1);
+        let (key, attempts) = (one.message, u32::from(one.attempts) + 1);
         self.count_out(key);
         let message = &self.messages[key as usize];
         let expires = self.expires_at(message);
@@ -86,9 +86,9 @@ impl Schedule {
         let (key, hop, retried) = (one.message, one.hop, index_count(&settled.retried));
         if retried == one.recipients {
             let one = &mut self.legs[leg as usize];
-            (one.due, one.attempts, one.tried) = (settled.due, settled.attempts, true);
+            (one.due, one.attempts, one.tried) = (settled.due, few(settled.attempts), true);
         } else if retried > 0 {
-            let split = self.add_leg(key, hop, settled.due, settled.attempts);
+            let split = self.add_leg(key, hop, settled.due, few(settled.attempts));
             for recipient in &settled.retried {
                 self.messages[key as usize].recipients[*recipient as usize] = split;
             }

@@ -402,11 +402,11 @@ proptest! {
 }
 
 #[test]
-fn a_queued_message_takes_at_most_120_bytes_of_the_schedule() {
-    // Sets keep their nodes at least half full, mostly two thirds.
-    let in_sets = (size_of::<(UnixTime, u32)>() * 2) * 3 / 2;
+fn a_queued_message_takes_at_most_100_bytes_of_the_schedule() {
+    // Sets that grow at their end fill their nodes to six elevenths, and add one in six above.
+    let in_sets = (lanes::KEY_BYTES + age::KEY_BYTES) * 11 / 6 * 7 / 6;
     let message = size_of::<Message>() + size_of::<Leg>() + in_sets;
-    assert!(message <= 120, "{message}");
+    assert!(message <= 100, "{message}");
 }
 
 #[test]
