@@ -1,7 +1,7 @@
 //! The envelope of a message as the file beside its `.eml` has it.
 //!
-//! Keys are only ever added, and unknown ones are passed over, so that an older version reads what a
-//! newer one has written; `format` grows when that is no longer true.
+//! Keys are only ever added, and unknown ones are passed over, so that an older version reads what
+//! a newer one has written; `format` grows when that is no longer true.
 
 use jiff::Timestamp;
 use mail::{

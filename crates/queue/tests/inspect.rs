@@ -177,6 +177,52 @@ fn damage_in_a_record_is_told_with_the_id_that_it_names() {
     }
 }
 
+/// A life that drains until its segment is sealed, for which the next one must be ready.
+async fn live_to_a_seal(life: Life, spool: PathBuf) -> MessageId {
+    let id = life.accept("a@example.org", &["b@example.net"], &body(1, 500)).await;
+    let sealed = || {
+        let report = Spool::find(&spool).expect("a spool").examine(0).expect("a log");
+        report.files.iter().any(|file| file.kind == FileKind::Sealed)
+    };
+    for _ in 0..1000 {
+        life.queue.drain().await;
+        if sealed() {
+            return id;
+        }
+        life.reactor.sleep(life.reactor.now() + std::time::Duration::from_millis(20)).await;
+    }
+    panic!("no drain has sealed the segment");
+}
+
+#[test]
+fn a_record_that_is_lost_under_a_seal_is_named_for_certain_and_a_lost_seal_costs_nothing() {
+    for in_seal in [false, true] {
+        let spool = tempfile::tempdir().expect("a directory");
+        let path = spool.path().to_owned();
+        let id = live_on_disk(spool.path(), |life| live_to_a_seal(life, path));
+        live_on_disk(spool.path(), |life| async move { life.queue.drain().await });
+        let before = examine(spool.path());
+        let sealed = |kind: &FileKind| *kind == FileKind::Sealed;
+        let first = before.files.iter().find(|file| sealed(&file.kind) && file.live_messages > 0);
+        let Some(first) = first else { panic!("a drain seals: {:?}", before.files) };
+        let path = spool.path().join("log-00").join(&first.name);
+        let mut bytes = std::fs::read(&path).expect("a segment");
+        let bits = id.to_bits().to_le_bytes();
+        // The first record of the id is the message; the seal lists it once more at the end.
+        let places = bytes.windows(16).enumerate().filter(|(_, window)| *window == bits);
+        let places: Vec<usize> = places.map(|(place, _)| place).collect();
+        assert!(places.len() >= 2, "{places:?}");
+        bytes[if in_seal { places[places.len() - 1] } else { places[0] }] ^= 1;
+        std::fs::write(&path, bytes).expect("a segment");
+        let damage = damage_of(&examine(spool.path()));
+        let expected = match in_seal {
+            true => ("the seal does not verify", Cost::Nothing),
+            false => ("a record does not verify", Cost::Message(id)),
+        };
+        assert_eq!(damage, [expected]);
+    }
+}
+
 #[test]
 fn a_torn_tail_is_told_and_is_no_damage() {
     let spool = tempfile::tempdir().expect("a directory");

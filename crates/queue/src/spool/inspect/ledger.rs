@@ -1,5 +1,5 @@
-//! Folds the records of a log into the messages that are not over: the naive twin of a start's fold,
-//! which keeps more of each, and has no thought for memory. Pure.
+//! Folds the records of a log into the messages that are not over: the naive twin of a start's
+//! fold, which keeps more of each, and has no thought for memory. Pure.
 
 use super::walk::Known;
 use crate::spool::layout::Frame;

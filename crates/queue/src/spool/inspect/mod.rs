@@ -2,8 +2,8 @@
 //! told, not fled from.
 //!
 //! For `spool check`, `spool dump`, and an export when no relay runs. A log is read in the order of
-//! its segments, one of them in memory at a time; batches are judged as a start judges them. While a
-//! relay runs on the spool ([`Spool::holder`]), what is found is of a moment.
+//! its segments, one of them in memory at a time; batches are judged as a start judges them. While
+//! a relay runs on the spool ([`Spool::holder`]), what is found is of a moment.
 //! Start reading at [`Spool`].
 
 mod dump;
