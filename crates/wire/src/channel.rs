@@ -121,7 +121,9 @@ impl Channel {
             _ => "1.3",
         };
         let suite = self.connection.negotiated_cipher_suite();
-        let cipher = suite.map_or_else(String::new, |suite| format!("{:?}", suite.suite()));
+        // rustls tells the suites of TLS 1.3 apart by a prefix that IANA's names do not have.
+        let name = suite.map_or_else(String::new, |suite| format!("{:?}", suite.suite()));
+        let cipher = name.replacen("TLS13_", "TLS_", 1);
         let server_name = match &self.connection {
             Connection::Server(server) => server.server_name().map(Into::into),
             Connection::Client(_) => None,

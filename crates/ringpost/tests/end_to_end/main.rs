@@ -21,6 +21,7 @@ mod peers;
 mod queue;
 mod relay;
 mod reports;
+mod secured;
 mod sink;
 mod spool;
 mod startup;

@@ -22,14 +22,16 @@ impl Received {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// What follows the header that the relay has put on top: `Received:` and its continuation.
+    /// What follows the header that the relay has put on top: `Received:` and its continuation, and
+    /// for a trusted client the `Date:` and `Message-ID:` that its message lacks.
     pub(crate) fn original(&self) -> &[u8] {
         assert!(self.body.starts_with(b"Received: "), "no trace header: {}", self.text());
         let mut rest = &self.body[..];
         loop {
             let end = rest.windows(2).position(|pair| pair == b"\r\n").expect("a line's end");
             rest = &rest[end + 2..];
-            if !rest.starts_with(b" ") && !rest.starts_with(b"\t") {
+            let ours: [&[u8]; 4] = [b" ", b"\t", b"Date: ", b"Message-ID: <"];
+            if !ours.iter().any(|begin| rest.starts_with(begin)) {
                 return rest;
             }
         }
