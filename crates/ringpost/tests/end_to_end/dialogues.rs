@@ -53,6 +53,10 @@ fn drains(dialogue: &Dialogue) -> bool {
 /// Whether the client is trusted and the `[smtp]` section that a dialogue needs, if a relay can be
 /// set so.
 fn sections(dialogue: &Dialogue) -> Option<(bool, String)> {
+    // These send to domains that no relay may be open for.
+    if matches!(dialogue.name.as_str(), "addresses") {
+        return None;
+    }
     let mut more = String::from("[smtp]\n");
     let mut trusted = false;
     for (key, value) in &dialogue.settings {
@@ -180,6 +184,8 @@ fn arrived(sink: &Sink, before: usize, dialogue: &Dialogue) {
     let received = sink.received().split_off(before);
     for commit in commits {
         let Some((_, body)) = commit.split_once(" body=") else { continue };
+        // What follows the body is known to the session alone.
+        let body = body.split(" mended=").next().unwrap_or(body);
         let body = body.strip_suffix('*').unwrap_or(body);
         let found = received.iter().any(|message| escape(message.original()).starts_with(body));
         assert!(found, "{}: not among what arrived: {commit}\n{received:?}", dialogue.name);
