@@ -247,6 +247,10 @@ impl Reception {
     fn scan_chunk(&mut self, input: &[u8]) -> Taken {
         // A CR at the end may be half a line end: it is held back.
         let length = input.len() - usize::from(input.ends_with(b"\r"));
+        if input[..length].ends_with(b"\r") {
+            // Two of them: the scanner would hold the first one back as well.
+            return self.take_slowly(input);
+        }
         let before = self.scanner.clone();
         self.scanner.scan(&input[..length]);
         if let Some(stray) = self.scanner.stray() {

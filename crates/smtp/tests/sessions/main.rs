@@ -9,3 +9,4 @@ mod receiver;
 mod server;
 mod smuggling;
 mod stage;
+mod wire_form;
