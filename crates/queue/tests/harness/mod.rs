@@ -126,6 +126,11 @@ impl Life {
         self.queue.take(&hop, self.unix_time())
     }
 
+    /// What is due first at `hop`.
+    pub(crate) fn take_at(&self, hop: &str) -> Option<Ticket> {
+        self.queue.take(&NextHop::new(hop), self.unix_time())
+    }
+
     /// Waits for something to be due, and takes it.
     pub(crate) async fn next(&self) -> Ticket {
         loop {
