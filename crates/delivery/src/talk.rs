@@ -429,7 +429,7 @@ fn transaction(ticket: &Ticket, loaded: &Loaded) -> Transaction {
     let bytes = loaded.bytes.saturating_sub(loaded.stuffed_lines);
     Transaction {
         body: envelope.body,
-        plain: loaded.stuffed_lines == 0,
+        plain: loaded.stuffed_lines == 0 || reactor::mutated("stuffing-kept"),
         ..Transaction::new(envelope.reverse_path.clone(), recipients, bytes)
     }
 }

@@ -80,7 +80,11 @@ impl Queue {
         let adopted = found
             .iter()
             .copied()
-            .filter(|number| *number != own && usize::from(*number) % start.shards == start.shard);
+            .filter(|number| *number != own)
+            .filter(|number| {
+                usize::from(*number) % start.shards == start.shard
+                    || reactor::mutated("log-adopted-twice")
+            });
         let hot = HotBudget::new(start.options.hot_bytes);
         let logs = found.len().max(start.shards);
         let (spool_free, message_bytes) = (start.options.spool_free, start.options.message_bytes);

@@ -220,7 +220,8 @@ impl Log {
     /// As [`LoadError`] says.
     pub(crate) async fn read(&self, extent: Extent) -> Result<SlabSlice, LoadError> {
         let raw = self.shared.read(extent.segment, extent.offset, extent.bytes).await?;
-        if raw.generation.checksum(raw.bytes()) != extent.checksum {
+        let checked = !reactor::mutated("piece-not-checked");
+        if checked && raw.generation.checksum(raw.bytes()) != extent.checksum {
             return Err(self.shared.damaged(extent.segment, extent.offset));
         }
         Ok(SlabSlice::new(Rc::clone(&raw.slab), raw.at..raw.at + raw.length))

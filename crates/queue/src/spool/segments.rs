@@ -211,6 +211,9 @@ impl Segments {
 
     /// `id` holds `bytes` of outcomes of messages in `of`: it stays as long as that is there.
     pub(super) fn need(&self, id: SegmentId, of: SegmentId, bytes: u64) {
+        if reactor::mutated("outcome-dropped-with-its-segment") {
+            return;
+        }
         if id != of && self.all.borrow().contains_key(&of) {
             self.with(id, |segment| *segment.needs.entry(of).or_default() += bytes);
         }
@@ -337,6 +340,9 @@ impl Segments {
 
     /// The segments that can go now; they are the caller's to delete.
     pub(super) fn take_dead(&self) -> Vec<SegmentId> {
+        if reactor::mutated("dead-segment-kept") {
+            return Vec::new();
+        }
         let mut all = self.all.borrow_mut();
         let ids: Vec<SegmentId> =
             all.iter().filter(|(_, segment)| segment.is_free()).map(|(id, _)| *id).collect();

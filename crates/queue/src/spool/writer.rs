@@ -358,6 +358,9 @@ impl Shared {
         };
         let (file, offset) = (Rc::clone(&current.file), u64::from(current.at));
         current.at += built.bytes;
+        if reactor::mutated("block-written-twice") && built.bytes > 4096 {
+            current.at -= 4096;
+        }
         writer.flights.push_back(flight);
         self.write_parts(file, built.parts, offset, sequence);
     }
@@ -479,7 +482,9 @@ impl Shared {
             return;
         }
         let mut durable = Vec::new();
-        while writer.flights.front().is_some_and(|flight| flight.landed) {
+        let hasty = reactor::mutated("250-before-earlier-write");
+        let is_done = |flight: &Flight| flight.landed || (hasty && flight.sequence < sequence);
+        while writer.flights.front().is_some_and(is_done) {
             durable.extend(writer.flights.pop_front());
         }
         if let Some(last) = durable.last() {
