@@ -130,6 +130,16 @@ impl Books {
         self.kept[key.index()].as_mut().expect("what is scheduled is kept")
     }
 
+    /// What is kept of a message, if the key still means it.
+    pub(crate) fn kept_if(&self, key: MessageKey, id: MessageId) -> Option<&Kept> {
+        self.kept.get(key.index())?.as_ref().filter(|kept| kept.id == id)
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn kept_mut_if(&mut self, key: MessageKey, id: MessageId) -> Option<&mut Kept> {
+        self.kept.get_mut(key.index())?.as_mut().filter(|kept| kept.id == id)
+    }
+
     /// Forgets a message that is over; its place on disk is for the caller to give back.
     pub(crate) fn forget(&mut self, key: MessageKey) -> Stored {
         self.schedule.forget(key);

@@ -127,10 +127,11 @@ impl Queue {
             let kept = books.kept(key);
             let log = self.log_of(kept.id).clone();
             let Stored { position, hot, .. } = &kept.stored;
-            if let Some(hot) = hot {
-                return Ok(Loaded::new(log, hot.open(), Vec::new()));
-            }
+            // Also for what is in memory: its chunks are not, and it may be moved meanwhile.
             let pins = log.pin(&kept.stored);
+            if let Some(hot) = hot {
+                return Ok(Loaded::new(log, hot.open(), pins));
+            }
             (log, *position, pins)
         };
         let opened = log.load(position).await?;

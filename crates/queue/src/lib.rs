@@ -9,6 +9,7 @@
 mod accept;
 mod body;
 mod books;
+mod compaction;
 mod counters;
 mod deliver;
 mod draft;

@@ -121,6 +121,7 @@ impl Queue {
         queue.recall_suspended().await?;
         queue.schedule_recovered(recovered);
         queue.keep_house();
+        queue.keep_small();
         Ok(queue)
     }
 

@@ -211,15 +211,7 @@ impl Batch {
         let (header_bytes, size) = sizes;
         let (may_be_refused, refused) = (false, false);
         let body = begin;
-        self.entries.push(Entry {
-            frame,
-            at,
-            body,
-            header_bytes,
-            size,
-            may_be_refused,
-            refused,
-        });
+        self.entries.push(Entry { frame, at, body, header_bytes, size, may_be_refused, refused });
         self.entries.len() - 1
     }
 

@@ -16,7 +16,8 @@ pub(super) struct Fold {
     messages: BTreeMap<MessageId, Folded>,
     /// For each segment, the segments whose messages its outcomes name, and the bytes of these.
     pub(super) needs: BTreeMap<SegmentId, BTreeMap<SegmentId, u64>>,
-    /// Where the copies of a message lie that has several: outcomes live as long as any of them.
+    /// Where the copies of a message lie, if that is not just the segment that its outcomes name:
+    /// outcomes live as long as any of them.
     pub(super) copies: BTreeMap<MessageId, Vec<SegmentId>>,
 }
 
@@ -96,6 +97,12 @@ impl Fold {
         for of in of.into_iter().filter(|of| *of != segment) {
             let needs = self.needs.entry(segment).or_default();
             *needs.entry(of).or_default() += bytes;
+        }
+        if let Some(message) = self.messages.get(&outcomes.id)
+            && message.position.segment != outcomes.segment
+        {
+            let copies = self.copies.entry(outcomes.id).or_default();
+            copies.extend([outcomes.segment, message.position.segment]);
         }
         // Unknown: it is over, or its segment has gone, and this is a tombstone that may go too.
         let Some(message) = self.messages.get_mut(&outcomes.id) else { return };

@@ -3,7 +3,7 @@
 use super::fate::{Commit, Purpose};
 use super::layout::{BATCH_HEADER, BLOCK, FRAME, Frame, Generation};
 use super::plan::{Plan, STALL};
-use super::record::decode_message_of;
+use super::record::{MessageRecord, decode_message_of};
 use super::segments::Segments;
 use super::stored::{self, Finished, HotBudget, Opened, Piece, Pin, Position, Stored};
 use super::writer::Writer;
@@ -196,6 +196,15 @@ impl Log {
     /// # Errors
     /// As [`LoadError`] says.
     pub(crate) async fn load(&self, position: Position) -> Result<Opened, LoadError> {
+        let (raw, message, tail) = self.load_record(position).await?;
+        Ok(Opened::new(message, &raw.slab, raw.at, tail.into_iter().map(Piece::Disk)))
+    }
+
+    /// Reads and verifies the record of a message; gives its body too, as far as it lies behind it.
+    pub(super) async fn load_record(
+        &self,
+        position: Position,
+    ) -> Result<(Raw, MessageRecord, Option<Extent>), LoadError> {
         let Position { segment, offset, bytes, .. } = position;
         let raw = self.shared.read(segment, offset, bytes).await?;
         let record = raw.bytes();
@@ -211,7 +220,7 @@ impl Log {
             bytes: frame.body_bytes,
             checksum: frame.body_checksum,
         });
-        Ok(Opened::new(message, &raw.slab, raw.at, tail.into_iter().map(Piece::Disk)))
+        Ok((raw, message, tail))
     }
 
     /// Reads and verifies an extent.
@@ -268,7 +277,7 @@ impl Log {
         Counters {
             live_bytes: totals.live_bytes,
             dead_bytes: file_bytes.saturating_sub(totals.live_bytes + free_bytes),
-            free_bytes,
+            free_bytes: self.shared.room_bytes(),
             failures: totals.failures,
             quarantined: totals.quarantined,
         }
@@ -281,22 +290,28 @@ impl Log {
 }
 
 /// Bytes of a segment as they were read, not yet verified.
-struct Raw {
-    slab: Rc<Slab>,
-    at: usize,
+#[derive(Debug)]
+pub(super) struct Raw {
+    pub(super) slab: Rc<Slab>,
+    pub(super) at: usize,
     length: usize,
-    generation: Generation,
+    pub(super) generation: Generation,
 }
 
 impl Raw {
-    fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         &self.slab.as_slice()[self.at..self.at + self.length]
     }
 }
 
 impl Shared {
     /// Reads `bytes` at `offset`, in whole blocks as direct reads want it.
-    async fn read(&self, segment: SegmentId, offset: u32, bytes: u32) -> Result<Raw, LoadError> {
+    pub(super) async fn read(
+        &self,
+        segment: SegmentId,
+        offset: u32,
+        bytes: u32,
+    ) -> Result<Raw, LoadError> {
         // Nobody deletes the segment while it is read.
         let _pin = Pin::new(&self.segments, segment);
         let Some((generation, file_bytes, _)) = self.segments.find(segment) else {
@@ -320,7 +335,7 @@ impl Shared {
         Ok(Raw { slab: Rc::new(slab), at, length: bytes as usize, generation })
     }
 
-    async fn file(&self, segment: SegmentId) -> io::Result<Rc<File>> {
+    pub(super) async fn file(&self, segment: SegmentId) -> io::Result<Rc<File>> {
         if let Some((_, _, Some(file))) = self.segments.find(segment) {
             return Ok(file);
         }
@@ -330,11 +345,11 @@ impl Shared {
         Ok(file)
     }
 
-    fn path_of(&self, segment: SegmentId) -> PathBuf {
+    pub(super) fn path_of(&self, segment: SegmentId) -> PathBuf {
         super::prepare::path_of(&self.directory, segment)
     }
 
-    fn damaged(&self, segment: SegmentId, offset: u32) -> LoadError {
+    pub(super) fn damaged(&self, segment: SegmentId, offset: u32) -> LoadError {
         let path = self.path_of(segment);
         LoadError::Damaged { place: format!("{} at byte {offset}", path.display()).into() }
     }

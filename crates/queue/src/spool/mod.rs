@@ -24,6 +24,7 @@
 
 mod batch;
 mod codec;
+mod compact;
 mod fate;
 mod fold;
 pub mod inspect;
@@ -41,6 +42,7 @@ mod survey;
 mod tail;
 mod writer;
 
+pub(crate) use compact::{Immovable, Lifted, Tomb};
 pub(crate) use fate::Commit;
 pub(crate) use log::{Log, SegmentId};
 pub(crate) use plan::Options;

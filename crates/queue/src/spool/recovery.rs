@@ -199,11 +199,16 @@ impl Log {
             let ends = found.header.ends.iter().map(|end| end.segment);
             shared.segments.ends(found.id, ends);
         }
+        for end in &reader.ends {
+            let at = u32::try_from(end.offset).expect("a segment fits 32 bits");
+            shared.segments.wrote(end.segment, at);
+        }
         for (id, needs) in &reader.fold.needs {
             needs.iter().for_each(|(of, bytes)| shared.segments.need(*id, *of, *bytes));
         }
         for (id, copies) in &reader.fold.copies {
             copies.iter().for_each(|segment| shared.segments.copied(*id, *segment));
+            shared.segments.astray(*id);
         }
         let mut totals = Totals { quarantined: reader.damaged, ..Totals::default() };
         let Reader { damaged, torn, scanned, .. } = reader;

@@ -52,9 +52,9 @@ pub(super) struct Segment {
 pub(super) struct Segments {
     all: RefCell<BTreeMap<SegmentId, Segment>>,
     open: RefCell<VecDeque<SegmentId>>,
-    /// Where the copies of messages lie that have several: an outcome must live as long as any of
-    /// them.
-    copies: RefCell<BTreeMap<MessageId, Vec<SegmentId>>>,
+    /// Where the copies of messages lie, if that is not just the segment that their outcomes name:
+    /// an outcome must live as long as any of them.
+    copies: RefCell<BTreeMap<MessageId, Copies>>,
     /// Free bytes of the file system that messages leave alone.
     pub(super) leave_bytes: Cell<u64>,
     /// Files for segments to come.
@@ -127,6 +127,17 @@ impl Segment {
     fn bytes_in_use(&self) -> u64 {
         self.live_bytes + self.needs.values().sum::<u64>()
     }
+}
+
+/// The copies of one message.
+#[derive(Debug, Default)]
+struct Copies {
+    /// Where they lie.
+    segments: Vec<SegmentId>,
+    /// Where the last one lies, or lay.
+    last: SegmentId,
+    /// Some outcome names another segment than that of the last copy.
+    astray: bool,
 }
 
 /// Bytes of a log, or of a segment.
@@ -233,8 +244,17 @@ impl Segments {
     pub(super) fn copied(&self, message: MessageId, segment: SegmentId) {
         let mut copies = self.copies.borrow_mut();
         let copies = copies.entry(message).or_default();
-        if !copies.contains(&segment) {
-            copies.push(segment);
+        copies.last = segment;
+        if !copies.segments.contains(&segment) {
+            copies.segments.push(segment);
+        }
+    }
+
+    /// The outcomes of a message name other segments than that of its last copy, as far as is
+    /// known.
+    pub(super) fn astray(&self, message: MessageId) {
+        if let Some(copies) = self.copies.borrow_mut().get_mut(&message) {
+            copies.astray = true;
         }
     }
 
@@ -242,7 +262,7 @@ impl Segments {
     pub(super) fn copies_of(&self, message: MessageId, segment: SegmentId) -> Vec<SegmentId> {
         let mut found = vec![segment];
         let copies = self.copies.borrow();
-        let others = copies.get(&message).into_iter().flatten();
+        let others = copies.get(&message).into_iter().flat_map(|copies| &copies.segments);
         found.extend(others.copied().filter(|other| *other != segment));
         let all = self.all.borrow();
         found.retain(|segment| all.contains_key(segment));
@@ -255,11 +275,19 @@ impl Segments {
         if reactor::mutated("copy-not-needed") {
             return self.need(id, of, bytes);
         }
-        // An outcome that was appended before the copy needs it not, and is bound to it all the
-        // same: it could only go earlier.
+        if let Some(copies) = self.copies.borrow_mut().get_mut(&message) {
+            copies.astray |= copies.last != of;
+        }
+        // An outcome that was appended before the last copy is bound to it too, though it could go
+        // earlier.
         for of in self.copies_of(message, of) {
             self.need(id, of, bytes);
         }
+    }
+
+    /// How far `id` has been written, where that is known.
+    pub(super) fn written(&self, id: SegmentId) -> Option<u32> {
+        self.with(id, |segment| segment.written).flatten()
     }
 
     /// All that lives in `id` has been written elsewhere, its outcomes too: nothing keeps it but
@@ -371,9 +399,12 @@ impl Segments {
             segment.needs.retain(|need, _| !ids.contains(need));
             segment.ends.retain(|end| !ids.contains(end));
         }
-        self.copies.borrow_mut().retain(|_, copies| {
-            copies.retain(|copy| !ids.contains(copy));
-            copies.len() > 1
+        self.copies.borrow_mut().retain(|_, Copies { segments, last, astray }| {
+            segments.retain(|copy| !ids.contains(copy));
+            // When the last copy is the only one, and all outcomes behind it name it, there is
+            // nothing left to remember.
+            let plain = !*astray && *segments == [*last];
+            !segments.is_empty() && !plain
         });
     }
 

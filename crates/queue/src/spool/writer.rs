@@ -191,6 +191,12 @@ impl Writer {
         self.closed.iter().chain([&self.open])
     }
 
+    /// Bytes that have been appended and are not durable.
+    pub(super) fn backlog(&self) -> u64 {
+        let flights = self.flights.iter().map(|flight| &flight.batch);
+        flights.chain(self.pending()).map(|batch| batch.len() as u64).sum()
+    }
+
     /// What shows when all that has been appended so far is durable; `None`: now.
     pub(super) fn last_fate(&self) -> Option<Rc<Fate>> {
         let flights = self.flights.iter().map(|flight| &flight.batch);
