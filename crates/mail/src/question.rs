@@ -41,7 +41,8 @@ pub enum Question {
 /// The answer to a [`Question`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Go on; with VRFY and EXPN: say nothing that helps. `rule` names what allowed it, for the log and `explain`.
+    /// Go on; with VRFY and EXPN: say nothing that helps. `rule` names what allowed it, for the log
+    /// and `explain`.
     Accept {
         /// The rule's name, such as `relay.networks`.
         rule: Box<str>,
