@@ -1,18 +1,23 @@
 //! `[delivery]` and `[[route]]`.
 
 use crate::section::Section;
-use delivery::{Extension, IpVersion, Pattern, Route, Via};
+use delivery::{Extension, IpVersion, Login, Pattern, Route, TlsWord, Via};
 use std::net::IpAddr;
+
+/// In the order of the key's words.
+const WORDS: [TlsWord; 4] =
+    [TlsWord::Opportunistic, TlsWord::Required, TlsWord::Verify, TlsWord::Off];
 
 /// The options of delivery.
 pub(crate) fn delivery_options(
     delivery: &Section<'_>,
     routes: &[Section<'_>],
     hostname: &str,
+    eight_bit_bounces: bool,
 ) -> delivery::Options {
-    // Read for its bounds: there is one word for it yet.
-    delivery.choice("tls");
     delivery::Options {
+        tls: WORDS[delivery.choice("tls")],
+        eight_bit_bounces,
         port: u16::try_from(delivery.count("port")).expect("bounded by the table"),
         sessions: delivery.count("sessions") as usize,
         sessions_per_destination: delivery.count("sessions_per_destination") as usize,
@@ -28,7 +33,6 @@ pub(crate) fn delivery_options(
 }
 
 fn route(section: &Section<'_>) -> Route {
-    section.choice("tls");
     let to = section.list_of("to", |text| text.parse::<Pattern>().ok());
     if !section.has("to") {
         let help = "write to = [\"example.org\"], or to = [\"*\"] for all recipients";
@@ -41,12 +45,25 @@ fn route(section: &Section<'_>) -> Route {
         source: source(section),
         hello: Some(section.text("hello")).filter(|name| !name.is_empty()).map(Into::into),
         ip: [IpVersion::Any, IpVersion::V4, IpVersion::V6][section.choice("ip")],
+        tls: tls(section),
+        login: section
+            .login("auth")
+            .map(|(user, password)| Login { user: user.into(), password: password.into() }),
         without: section.list_of("without", |text| {
-            text.parse().ok().filter(|word| matches!(word, Extension::Pipelining))
+            text.parse().ok().filter(|word| !matches!(word, Extension::Dsn))
         }),
         place: Some((file.into(), line)),
         ..Route::new(to, via(section))
     }
+}
+
+/// STARTTLS left out is as good as `off`.
+fn tls(section: &Section<'_>) -> Option<TlsWord> {
+    let without = section.list("without");
+    if without.iter().any(|(word, _)| word.eq_ignore_ascii_case("STARTTLS")) {
+        return Some(TlsWord::Off);
+    }
+    section.has("tls").then(|| WORDS[section.choice("tls")])
 }
 
 fn via(section: &Section<'_>) -> Via {

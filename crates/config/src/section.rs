@@ -7,10 +7,42 @@ use crate::value;
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+/// A secret: the text itself, or where it stands. One newline at its end is cut.
+fn secret(value: &DeValue<'_>) -> Result<String, String> {
+    let read = |path: PathBuf| {
+        std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))
+    };
+    let one = |table: &DeTable<'_>, name| {
+        table.get(name).and_then(|value| value.get_ref().as_str()).map(str::to_owned)
+    };
+    let text = match value {
+        DeValue::String(text) => text.to_string(),
+        DeValue::Table(table) => match (one(table, "file"), one(table, "env")) {
+            (Some(path), _) => read(path.into())?,
+            (None, Some(name)) => {
+                std::env::var(&name).map_err(|error| format!("the variable {name}: {error}"))?
+            }
+            (None, None) => {
+                let name = one(table, "credential").ok_or("a secret is a text or a place")?;
+                let directory = std::env::var("CREDENTIALS_DIRECTORY");
+                let directory = directory.map_err(|_| "systemd has passed no credentials")?;
+                read(PathBuf::from(directory).join(name))?
+            }
+        },
+        _ => {
+            return Err(
+                "a secret is a text, or { file = … }, { env = … }, { credential = … }".into()
+            );
+        }
+    };
+    Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
+}
 
 /// What stands in `root` under `name`; `a.b` is `b` in the section `a`.
 pub(crate) fn value_of<'a>(root: &'a DeTable<'a>, name: &str) -> Option<&'a Spanned<DeValue<'a>>> {
@@ -304,6 +336,33 @@ impl<'a> Section<'a> {
             None => {
                 self.wrong(&found);
                 default
+            }
+        }
+    }
+
+    /// A user and a password, which may stand elsewhere; `None` when it is off.
+    pub(crate) fn login(&self, name: &str) -> Option<(String, String)> {
+        let found = self.find(name);
+        let table = match found.value? {
+            DeValue::Table(table) => table,
+            DeValue::String(text) if value::is_off(text) => return None,
+            _ => {
+                self.wrong(&found);
+                return None;
+            }
+        };
+        let user = table.get("user").and_then(|user| user.get_ref().as_str());
+        let password = table.get("password").map(|password| secret(password.get_ref()));
+        match (user, password, table.len()) {
+            (Some(user), Some(Ok(password)), 2) => Some((user.to_owned(), password)),
+            (_, Some(Err(why)), _) => {
+                let help = "for example: password = { file = \"/etc/ringpost/password\" }";
+                self.report(&found.place, why, help);
+                None
+            }
+            _ => {
+                self.wrong(&found);
+                None
             }
         }
     }

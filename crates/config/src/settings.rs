@@ -160,7 +160,12 @@ pub(crate) fn build(
         sessions_are_explicit: table("limits").has("sessions"),
         policy: receiving::policy_options(&table("relay"), &table("limits"), &table("auth")),
         queue: queue_options(documents, &problems, &top, &hostname, message_bytes),
-        delivery: routes::delivery_options(&table("delivery"), &routes, &hostname),
+        delivery: routes::delivery_options(
+            &table("delivery"),
+            &routes,
+            &hostname,
+            table("smtp").choice("eightbit") == 1,
+        ),
         dns_servers: table("dns").list_of("servers", |text| text.parse().ok()),
         dns_timeout: table("dns").duration("timeout"),
         metrics: table("metrics").optional_address("listen"),

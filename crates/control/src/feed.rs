@@ -229,6 +229,10 @@ fn sending(meters: &Meters, all: &[&Snapshot]) {
     meters.counter("deliveries_uncertain_total", &[], sum(|delivery| delivery.uncertain));
     let open: u64 = sum(|delivery| delivery.sessions_open);
     meters.gauge("outbound_sessions_open", &[], open as f64);
+    for (version, count) in add_up(all.iter().flat_map(|snapshot| &snapshot.delivery.tls)) {
+        let labels = [("side", "client"), ("version", *version)];
+        meters.counter("tls_sessions_total", &labels, count);
+    }
     for (result, count) in add_up(all.iter().flat_map(|snapshot| &snapshot.delivery.sessions)) {
         meters.counter("outbound_sessions_total", &[("result", result)], count);
     }

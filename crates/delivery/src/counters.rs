@@ -23,6 +23,8 @@ pub struct Counters {
     /// Connections by what came of them: `established`, `unreachable`, `refused`
     /// (`outbound_sessions_total{result}`).
     pub sessions: BTreeMap<&'static str, u64>,
+    /// Handshakes, by version or `failed` (`tls_sessions_total{side="client"}`).
+    pub tls: BTreeMap<&'static str, u64>,
     /// Messages in each session that has ended (`outbound_session_messages`).
     pub session_messages: Vec<f64>,
     /// Seconds from beginning a transaction to knowing what became of it (`attempt_seconds`).
@@ -38,6 +40,10 @@ pub const STAGES: [&str; 4] = ["before_queue", "in_queue", "connecting", "transm
 impl Counters {
     pub(crate) fn count_session(&mut self, result: &'static str) {
         *self.sessions.entry(result).or_insert(0) += 1;
+    }
+
+    pub(crate) fn count_tls(&mut self, result: &'static str) {
+        *self.tls.entry(result).or_insert(0) += 1;
     }
 
     pub(crate) fn sample_session(&mut self, messages: u32) {
@@ -61,6 +67,7 @@ impl Counters {
             attempt_seconds: Vec::new(),
             stage_seconds: Default::default(),
             sessions: self.sessions.clone(),
+            tls: self.tls.clone(),
             ..*self
         };
         std::mem::replace(self, fresh)

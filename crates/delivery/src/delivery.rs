@@ -2,6 +2,7 @@
 
 use crate::counters::{Counters, DestinationView};
 use crate::dispatch;
+use crate::encrypt::Encryptor;
 use crate::home::HomeMessage;
 use crate::post::Post;
 use crate::shard::{Parts, Shard};
@@ -12,6 +13,7 @@ use queue::{Destinations, Queue, Router};
 use reactor::{Instant, Reactor, Receiver, Sender};
 use std::io;
 use std::rc::Rc;
+use wire::ClientTls;
 
 /// What a shard's delivery begins with.
 pub struct Start {
@@ -70,6 +72,12 @@ impl Delivery {
     pub fn router(options: &Options) -> Router {
         let routes = Routes::new(options);
         Rc::new(move |envelope, recipient| routes.next_hop(envelope, recipient))
+    }
+
+    /// What new sessions encrypt with; before that they go in the clear, whatever routes say of
+    /// opportunistic encryption, and where it is required they do not go at all.
+    pub fn encrypt_with(&self, client: ClientTls) {
+        self.shard.set_encryptor(Encryptor::new(client));
     }
 
     /// Takes over a new configuration. The queue is told its new router by the caller.

@@ -1,6 +1,6 @@
 //! What an operator may choose about delivery.
 
-use crate::Route;
+use crate::{Route, TlsWord};
 use std::time::Duration;
 
 /// Options of delivery: `[delivery]` and `[[route]]`. Defaults are those of the interface page.
@@ -28,6 +28,11 @@ pub struct Options {
     /// Our name in EHLO, unless a route says otherwise; also the name under which we find ourselves
     /// in an MX set. Default: `hostname`.
     pub hello: Box<str>,
+    /// How sessions are encrypted, unless a route says otherwise (`tls`).
+    pub tls: TlsWord,
+    /// Whether 8-bit content is bounced where a next hop lacks 8BITMIME, instead of sent as it is
+    /// (`smtp.eightbit`).
+    pub eight_bit_bounces: bool,
     /// Routes; the first that matches wins, without a match MX records decide.
     pub routes: Vec<Route>,
 }
@@ -46,6 +51,8 @@ impl Default for Options {
             data_timeout: minutes(3),
             end_of_data_timeout: minutes(10),
             hello: "localhost".into(),
+            tls: TlsWord::Opportunistic,
+            eight_bit_bounces: false,
             routes: Vec::new(),
         }
     }

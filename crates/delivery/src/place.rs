@@ -1,5 +1,6 @@
 //! A next hop as one shard sees it: its sessions, its permits, its mail.
 
+use crate::encrypt::Manner;
 use crate::{DestinationView, ResolvedRoute};
 use mail::NextHop;
 use reactor::Instant;
@@ -42,6 +43,8 @@ struct State {
     /// What the peer taught us with 421.
     messages_max: u32,
     last_reply: Option<Box<str>>,
+    /// How hands could be shaken the last time.
+    manner: Manner,
     /// Whether messages are being settled without a session.
     swallowing: bool,
 }
@@ -64,6 +67,7 @@ impl Place {
             established: 0,
             messages_max: u32::MAX,
             last_reply: None,
+            manner: Manner::default(),
             swallowing: false,
         };
         Self { hop, state: RefCell::new(state) }
@@ -239,6 +243,19 @@ impl Place {
     /// The peer has closed after so many: next time we stop before.
     pub(crate) fn learn_limit(&self, messages: u32) {
         self.state.borrow_mut().messages_max = messages.max(1);
+    }
+
+    /// How to begin the next handshake.
+    pub(crate) fn manner(&self) -> Manner {
+        self.state.borrow().manner
+    }
+
+    /// Notes what worked. That it had to go in the clear is not remembered: the next session tries
+    /// again.
+    pub(crate) fn learn_manner(&self, manner: Manner) {
+        if manner != Manner::Clear {
+            self.state.borrow_mut().manner = manner;
+        }
     }
 
     /// Notes what the peer or the network said last.

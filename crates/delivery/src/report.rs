@@ -42,7 +42,7 @@ pub(crate) fn settle(
         talk.count_message();
         let connecting = if talk.transactions == 1 { talk.connecting } else { Duration::ZERO };
         let stages = stages(&envelope, &ticket, taken, connecting, took);
-        journal(shard, &ticket, &result.outcomes, &envelope, (&talk.host, stages));
+        journal(shard, &ticket, &result.outcomes, &envelope, (&talk.host, talk.tls, stages));
         shard.counters().sample_stages(&stages);
     }
     {
@@ -123,7 +123,7 @@ fn journal(
     ticket: &Ticket,
     outcomes: &[Outcome],
     envelope: &Envelope,
-    (host, stages): (&str, [Duration; 4]),
+    (host, tls, stages): (&str, &'static str, [Duration; 4]),
 ) {
     if !shard.journal.hears(EventKind::RecipientDelivered) {
         return;
@@ -137,7 +137,7 @@ fn journal(
             .id(ticket.id)
             .text(Field::To, format!("<{to}>"))
             .text(Field::Host, host)
-            .fixed(Field::Tls, "none")
+            .fixed(Field::Tls, tls)
             .seconds(Field::Delay, total.as_secs_f64())
             .text(
                 Field::Delays,
@@ -220,7 +220,7 @@ pub(crate) async fn discard_all(shard: &Rc<Shard>, place: &Rc<Place>) {
                 let took = shard.now().since(taken.at);
                 let stages = stages(&loaded.envelope, &ticket, &taken, Duration::ZERO, took);
                 let outcomes = vec![outcome.clone(); ticket.recipients.len()];
-                journal(shard, &ticket, &outcomes, &loaded.envelope, ("discard", stages));
+                journal(shard, &ticket, &outcomes, &loaded.envelope, ("discard", "none", stages));
                 settle_as(shard, ticket, &outcome, Some("discard".into()));
             }
             Err(error) => unreadable(shard, ticket, &error),

@@ -25,6 +25,10 @@ pub struct Route {
     pub hello: Option<Box<str>>,
     /// Which addresses of a host are tried (`ip`).
     pub ip: IpVersion,
+    /// How sessions are encrypted; `None`: as `[delivery]` says (`tls`).
+    pub tls: Option<TlsWord>,
+    /// Who we are at this next hop, if it wants to know (`auth`).
+    pub login: Option<Login>,
     /// Extensions that are not used (`without`).
     pub without: Vec<Extension>,
     /// File and line in the configuration, for `explain`.
@@ -42,9 +46,41 @@ impl Route {
             source: Vec::new(),
             hello: None,
             ip: IpVersion::Any,
+            tls: None,
+            login: None,
             without: Vec::new(),
             place: None,
         }
+    }
+}
+
+/// How sessions with a next hop are encrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsWord {
+    /// Never.
+    Off,
+    /// When the peer offers it, whoever it is (RFC 7435); in the clear when that fails.
+    #[default]
+    Opportunistic,
+    /// Always, whoever the peer is.
+    Required,
+    /// Always, and the certificate must be for the host of the route, or by MX for the domain.
+    Verify,
+}
+
+/// Who we are at a smarthost.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The name.
+    pub user: Box<str>,
+    /// The password.
+    pub password: Box<str>,
+}
+
+impl fmt::Debug for Login {
+    /// Without the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
     }
 }
 

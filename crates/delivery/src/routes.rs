@@ -1,7 +1,7 @@
 //! All routes together: which next hop a recipient has, and what that next hop means.
 
 use crate::route::{Extension, IpVersion, Via};
-use crate::{Options, Route};
+use crate::{Login, Options, Route, TlsWord};
 use mail::{Domain, Envelope, ForwardPath, NextHop};
 use std::net::IpAddr;
 
@@ -30,8 +30,12 @@ pub struct ResolvedRoute {
     pub hello: Box<str>,
     /// Which addresses are tried.
     pub ip: IpVersion,
-    /// Whether PIPELINING may be used.
-    pub pipelining: bool,
+    /// How sessions are encrypted.
+    pub tls: TlsWord,
+    /// Who we are there, if somebody.
+    pub login: Option<Login>,
+    /// Extensions that are not used.
+    pub without: Vec<Extension>,
     /// File and line of the route, unless it is the default one.
     pub place: Option<(Box<str>, usize)>,
 }
@@ -108,7 +112,9 @@ impl Routes {
             source: route.source.clone(),
             hello: route.hello.as_ref().unwrap_or(&self.options.hello).clone(),
             ip: route.ip,
-            pipelining: !route.without.contains(&Extension::Pipelining),
+            tls: route.tls.unwrap_or(self.options.tls),
+            login: route.login.clone(),
+            without: route.without.clone(),
             place: route.place.clone(),
         }
     }

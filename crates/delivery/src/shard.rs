@@ -3,6 +3,7 @@
 
 use crate::counters::Counters;
 use crate::destination::Change;
+use crate::encrypt::Encryptor;
 use crate::home::{self, Content, Effects, HomeMessage, Homes, Notice, Say};
 use crate::idle::Idle;
 use crate::place::Place;
@@ -31,6 +32,8 @@ pub(crate) struct Shard {
     post: Post,
     pub(crate) places: RefCell<BTreeMap<NextHop, Rc<Place>>>,
     pub(crate) idle: Idle,
+    /// What sessions encrypt with; `None`: nothing.
+    encryptor: RefCell<Option<Rc<Encryptor>>>,
     /// Connections by number: what a drain interrupts.
     open: RefCell<BTreeMap<u64, Interrupter>>,
     next_connection: Cell<u64>,
@@ -72,6 +75,7 @@ impl Shard {
             post: parts.post,
             places: RefCell::default(),
             idle: Idle::default(),
+            encryptor: RefCell::default(),
             open: RefCell::default(),
             next_connection: Cell::new(0),
             sessions: Cell::new(0),
@@ -93,6 +97,14 @@ impl Shard {
 
     pub(crate) fn options(&self) -> Rc<Options> {
         Rc::clone(&self.options.borrow())
+    }
+
+    pub(crate) fn encryptor(&self) -> Option<Rc<Encryptor>> {
+        self.encryptor.borrow().clone()
+    }
+
+    pub(crate) fn set_encryptor(&self, encryptor: Rc<Encryptor>) {
+        *self.encryptor.borrow_mut() = Some(encryptor);
     }
 
     pub(crate) fn counters(&self) -> RefMut<'_, Counters> {

@@ -1,14 +1,19 @@
 //! One connection to a host: it carries bytes between a `ClientSession` and the wire.
 
+use crate::encrypt::Manner;
 use crate::idle::Call;
 use crate::place::Place;
 use crate::shard::Shard;
 use crate::stint;
 use crate::watch::Watch;
-use mail::{Envelope, Reason};
+use crate::{Extension, ResolvedRoute, TlsWord};
+use mail::{EnhancedStatus, Envelope, Event, EventKind, Field, Reason};
 use queue::{LoadError, Loaded, Term, Ticket};
 use reactor::{Hangup, Instant, Part};
-use smtp::{ClientOptions, ClientSession, ClientStep, Transaction, TransactionResult};
+use smtp::{
+    ClientOptions, ClientSession, ClientStep, Encryption, Mechanisms, Transaction,
+    TransactionResult,
+};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
@@ -25,6 +30,8 @@ pub(crate) struct Talk {
     watch: Watch,
     /// What ends the attempt that the session is for at present.
     term: Option<Term>,
+    /// The host's name: what is asked for in a handshake.
+    name: Box<str>,
     /// `name[address]:port`.
     pub(crate) host: Box<str>,
     /// How long it took to get here.
@@ -43,6 +50,12 @@ pub(crate) struct Talk {
     heard: bool,
     /// In this transaction: the end of data has gone.
     ended: bool,
+    /// How hands are shaken.
+    manner: Manner,
+    /// The version of TLS; `none` in the clear.
+    pub(crate) tls: &'static str,
+    /// Why hands could not be shaken.
+    unshaken: Option<String>,
 }
 
 /// What became of handing a message over.
@@ -78,7 +91,17 @@ impl Drop for Desk {
     }
 }
 
-/// Connects to `address` of the host called `name` and waits for the greeting.
+/// Why there is no session.
+struct Uncalled {
+    reason: Reason,
+    /// Whom we called.
+    host: Box<str>,
+    /// Hands could not be shaken.
+    unshaken: bool,
+}
+
+/// A session with the host called `name` at `address`, encrypted as its route wants. After a
+/// handshake that failed it is called once more, in the next [`Manner`].
 ///
 /// # Errors
 /// Why there is no session, and whom we called.
@@ -89,6 +112,52 @@ pub(crate) async fn call(
     address: SocketAddr,
     term: Term,
 ) -> Result<Talk, (Reason, Box<str>)> {
+    let mut manner = place.manner();
+    loop {
+        let uncalled = match call_once(shard, place, (name, address), term, manner).await {
+            Ok(talk) => {
+                if talk.tls != "none" {
+                    place.learn_manner(manner);
+                }
+                return Ok(talk);
+            }
+            Err(uncalled) => uncalled,
+        };
+        let next = manner.next(place.route().tls).filter(|_| uncalled.unshaken);
+        if uncalled.unshaken {
+            note_failure(shard, place, &uncalled, manner, next);
+        }
+        match next {
+            Some(next) => manner = next,
+            None => return Err((uncalled.reason, uncalled.host)),
+        }
+    }
+}
+
+fn note_failure(
+    shard: &Shard,
+    place: &Place,
+    uncalled: &Uncalled,
+    manner: Manner,
+    next: Option<Manner>,
+) {
+    let then = next.map_or("not tried again".to_owned(), |next| format!("now {}", next.words()));
+    let reason = format!("{} ({}; {then})", uncalled.reason, manner.words());
+    let event = Event::new(EventKind::TlsFailed)
+        .text(Field::Destination, place.hop.as_str())
+        .text(Field::Host, uncalled.host.clone())
+        .text(Field::Reason, reason);
+    shard.journal.record(event);
+}
+
+/// Connects to `address` of the host called `name` and waits until a message may be sent.
+async fn call_once(
+    shard: &Rc<Shard>,
+    place: &Rc<Place>,
+    (name, address): (&str, SocketAddr),
+    term: Term,
+    manner: Manner,
+) -> Result<Talk, Uncalled> {
     let host: Box<str> = format!("{name}[{}]:{}", address.ip(), address.port()).into();
     let began = shard.now();
     let by = shard.by(began + shard.options().connect_timeout, Some(term));
@@ -98,10 +167,11 @@ pub(crate) async fn call(
         Err(error) => {
             shard.counters().count_session("unreachable");
             let reason = Reason::Network(format!("cannot connect to {host}: {}", error.kind()));
-            return Err((reason, host));
+            return Err(Uncalled { reason, host, unshaken: false });
         }
     };
-    let mut talk = Talk::new(shard, place, Wire::new(&shard.reactor, stream), host);
+    let wire = Wire::new(&shard.reactor, stream);
+    let mut talk = Talk::new(shard, place, wire, (name, host), manner);
     talk.term = Some(term);
     let step = talk.advance().await;
     talk.connecting = shard.now().since(began);
@@ -117,8 +187,9 @@ pub(crate) async fn call(
             let host = talk.host.clone();
             let reason = reason.unwrap_or_else(|| Reason::Network("no greeting".into()));
             talk.over = true;
+            let unshaken = talk.unshaken.is_some();
             talk.part().await;
-            Err((reason, host))
+            Err(Uncalled { reason, host, unshaken })
         }
         ClientStep::Transmit
         | ClientStep::Receive { .. }
@@ -130,18 +201,41 @@ pub(crate) async fn call(
     }
 }
 
+/// When the session begins to encrypt; `able`: there is something to do it with.
+fn encryption(route: &ResolvedRoute, manner: Manner, able: bool) -> Encryption {
+    match route.tls {
+        TlsWord::Off => Encryption::Never,
+        TlsWord::Opportunistic if !able || manner == Manner::Clear => Encryption::Never,
+        TlsWord::Opportunistic => Encryption::Offered,
+        TlsWord::Required | TlsWord::Verify => Encryption::Required,
+    }
+}
+
 /// The local address to use towards `address`: the first of its family.
 fn source(sources: &[IpAddr], address: SocketAddr) -> Option<IpAddr> {
     sources.iter().copied().find(|source| source.is_ipv4() == address.is_ipv4())
 }
 
 impl Talk {
-    fn new(shard: &Rc<Shard>, place: &Rc<Place>, wire: Wire, host: Box<str>) -> Self {
+    fn new(
+        shard: &Rc<Shard>,
+        place: &Rc<Place>,
+        wire: Wire,
+        (name, host): (&str, Box<str>),
+        manner: Manner,
+    ) -> Self {
         let (all, route) = (shard.options(), place.route());
+        let may = |extension| !route.without.contains(&extension);
         let options = ClientOptions {
             hello: route.hello.clone(),
             lmtp: false,
-            pipelining: route.pipelining,
+            pipelining: may(Extension::Pipelining),
+            chunking: may(Extension::Chunking),
+            dsn: may(Extension::Dsn),
+            utf8: may(Extension::Smtputf8),
+            encryption: encryption(&route, manner, shard.encryptor().is_some()),
+            authenticate: route.login.is_some(),
+            eight_bit_bounces: all.eight_bit_bounces,
             greeting_timeout: all.greeting_timeout,
             command_timeout: all.command_timeout,
             data_timeout: all.data_timeout,
@@ -157,6 +251,7 @@ impl Talk {
             desk: Desk { shard, place, number, greeted: false, messages: 0 },
             watch,
             term: None,
+            name: name.into(),
             host,
             connecting: Duration::ZERO,
             transactions: 0,
@@ -166,6 +261,9 @@ impl Talk {
             expired: false,
             heard: false,
             ended: false,
+            manner,
+            tls: "none",
+            unshaken: None,
         }
     }
 
@@ -283,15 +381,73 @@ impl Talk {
             match self.session.step() {
                 ClientStep::Transmit => self.transmit().await,
                 ClientStep::Receive { within } => self.receive(within).await,
-                ClientStep::Secure | ClientStep::Authenticate(_) | ClientStep::Respond(_) => {
-                    unreachable!("the options ask for neither")
-                }
+                // Boxed, as all that is rare: a session at work need not carry its room.
+                ClientStep::Secure => Box::pin(self.secure()).await,
+                ClientStep::Authenticate(offered) => self.authenticate(offered),
+                ClientStep::Respond(challenge) => self.respond(&challenge),
                 step @ (ClientStep::Ready
                 | ClientStep::SendBody
                 | ClientStep::Finished(_)
                 | ClientStep::Close(_)) => return step,
             }
         }
+    }
+
+    async fn secure(&mut self) {
+        let shard = Rc::clone(&self.desk.shard);
+        let Some(encryptor) = shard.encryptor() else {
+            return self.give_up("TLS is required, and there is nothing to encrypt with");
+        };
+        let setup = encryptor.setup(&self.desk.place.route(), self.manner);
+        let by = self.by(self.watch.reply_by(shard.options().command_timeout));
+        match self.wire.secure_as_client(setup, &self.name, by).await {
+            Ok(secured) => {
+                shard.counters().count_tls(secured.version);
+                self.tls = secured.version;
+                self.session.secured();
+            }
+            Err(failure) => {
+                shard.counters().count_tls("failed");
+                self.broken = true;
+                self.unshaken = Some(failure.to_string());
+                self.session.give_up(Reason::Network(failure.to_string()));
+            }
+        }
+    }
+
+    /// A password goes over an encrypted session only, unless the route says that it is in the
+    /// clear.
+    fn authenticate(&mut self, offered: Mechanisms) {
+        let route = self.desk.place.route();
+        let safe = self.tls != "none" || route.tls == TlsWord::Off;
+        match &route.login {
+            Some(login) if safe && offered.plain => {
+                let message = format!("\0{}\0{}", login.user, login.password);
+                self.session.authenticate("PLAIN", Some(message.as_bytes()));
+            }
+            Some(_) if safe && offered.login => self.session.authenticate("LOGIN", None),
+            Some(_) if !safe => {
+                self.give_up("a password goes over TLS only, or write tls = \"off\"")
+            }
+            Some(_) | None => self.give_up("the next hop offers neither PLAIN nor LOGIN"),
+        }
+    }
+
+    /// LOGIN asks for the name, then for the password.
+    fn respond(&mut self, challenge: &[u8]) {
+        let route = self.desk.place.route();
+        let asks = |word: &[u8]| {
+            challenge.len() >= word.len() && challenge[..word.len()].eq_ignore_ascii_case(word)
+        };
+        match &route.login {
+            Some(login) if asks(b"user") => self.session.respond(login.user.as_bytes()),
+            Some(login) if asks(b"pass") => self.session.respond(login.password.as_bytes()),
+            Some(_) | None => self.give_up("the next hop asks for what nobody knows"),
+        }
+    }
+
+    fn give_up(&mut self, text: &str) {
+        self.session.give_up(Reason::Policy(EnhancedStatus(4, 7, 0), text.to_owned()));
     }
 
     async fn transmit(&mut self) {
@@ -429,6 +585,7 @@ fn transaction(ticket: &Ticket, loaded: &Loaded) -> Transaction {
     let bytes = loaded.bytes.saturating_sub(loaded.stuffed_lines);
     Transaction {
         body: envelope.body,
+        utf8: envelope.utf8,
         plain: loaded.stuffed_lines == 0 || reactor::mutated("stuffing-kept"),
         ..Transaction::new(envelope.reverse_path.clone(), recipients, bytes)
     }

@@ -87,7 +87,9 @@ impl Relay {
         let users = proofs::users(&config).map_err(wrong)?;
         let (questions, lookups) = control::lookups();
         let (exchanges, doorman) = control::exchanges(users, config.workers);
-        let offices = Offices { questions, exchanges, tls: tls.clone() };
+        let (client_tls, problems) = wire::ClientTls::system();
+        problems.into_iter().for_each(|problem| note_authorities(&log, problem));
+        let offices = Offices { questions, exchanges, tls: tls.clone(), client_tls };
         let started = start_shards(&config, shards, listeners, &log, &offices)?;
         drop(offices);
         note_start(&log, &started);
@@ -167,6 +169,7 @@ pub(crate) struct Offices {
     pub(crate) questions: control::Questions,
     pub(crate) exchanges: control::Exchanges,
     pub(crate) tls: Option<wire::ServerTls>,
+    pub(crate) client_tls: wire::ClientTls,
 }
 
 /// The sockets of all listeners, by shard.
@@ -306,6 +309,12 @@ fn note_start(log: &Log, started: &Started) {
         .fixed(Field::Reason, "epoll is used instead of io_uring")
         .text(Field::Remedy, fallback.text.clone());
     log.note(event);
+}
+
+/// Opportunistic encryption needs no authority: what is missing is worth a line.
+fn note_authorities(log: &Log, problem: String) {
+    let event = Event::new(EventKind::LibraryWarned).text(Field::Reason, problem);
+    log.note(event.fixed(Field::Remedy, "install ca-certificates; `tls = verify` needs them"));
 }
 
 fn about(config: &Config, shards: usize, started: &Started) -> About {

@@ -194,6 +194,7 @@ async fn open(
             seed: seed.secret,
         },
     );
+    delivery.encrypt_with(offices.client_tls);
     server.set_tls(offices.tls);
     server.set_authenticator(Some(offices.exchanges.authenticator(reactor)));
     Ok(Parts { reactor: reactor.clone(), server, queue, delivery })

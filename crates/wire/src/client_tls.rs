@@ -39,6 +39,9 @@ pub enum KeyExchange {
     Classic,
 }
 
+/// What a client needs for one session; it remembers sessions, to resume them.
+pub type ClientSetup = Arc<ClientConfig>;
+
 /// What all sessions of a client share: the authorities that it believes.
 #[derive(Clone, Debug)]
 pub struct ClientTls {
@@ -76,7 +79,7 @@ impl ClientTls {
     /// The configuration for one destination. Keep it for as long as the trust is the same: it
     /// remembers sessions, and a resumed session is not verified anew, so it must never be shared
     /// between destinations that are trusted differently.
-    pub fn config(&self, trust: &Trust, exchange: KeyExchange) -> Arc<ClientConfig> {
+    pub fn config(&self, trust: &Trust, exchange: KeyExchange) -> ClientSetup {
         let provider = match exchange {
             KeyExchange::Hybrid => &self.hybrid,
             KeyExchange::Classic => &self.classic,

@@ -16,7 +16,7 @@ mod server_tls;
 mod wire;
 
 pub use channel::{Secured, TlsFailure};
-pub use client_tls::{ClientTls, KeyExchange, Trust};
+pub use client_tls::{ClientSetup, ClientTls, KeyExchange, Trust};
 pub use dane::{Matching, Selector, Tlsa, Usage};
 pub use identity::{Identity, IdentityError};
 pub use proxy::{ProxyError, ProxyHeader};

@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     Choice(&'static [&'static str]),
     /// True or false.
     Flag,
+    /// A user and a password.
+    Login,
     /// A path, or off.
     Path,
     /// SHA-256 fingerprints.
@@ -78,6 +80,7 @@ impl Kind {
             Self::Count(low, high) => format!("a whole number from {low} to {high}"),
             Self::Number(low, high) => format!("a number from {low} to {high}"),
             Self::Choice(words) => format!("one of \"{}\"", words.join("\", \"")),
+            Self::Login => "a user and a password: { user = \"u\", password = \"p\" }".into(),
             Self::Flag => "true or false, without quotes".into(),
             Self::Path => "the path of a file: \"/etc/ringpost/tls/key.pem\"".into(),
             Self::Fingerprints => "a list of SHA-256 fingerprints, 64 hexadecimal digits".into(),
@@ -116,6 +119,7 @@ impl Kind {
             | Self::Number(..)
             | Self::Choice(_)
             | Self::Flag
+            | Self::Login
             | Self::Path
             | Self::Address => "a value of this key",
         }

@@ -303,6 +303,14 @@ pub(super) const KEYS: &[Key] = &[
         "without = [\"CHUNKING\"]",
     ),
     key(
+        "smtp",
+        "eightbit",
+        Kind::Choice(&["send", "bounce"]),
+        "\"send\"",
+        "8-bit content for a next hop that lacks 8BITMIME: sent as it is, or bounced.",
+        "eightbit = \"bounce\"",
+    ),
+    key(
         "limits",
         "exempt",
         Kind::Networks,

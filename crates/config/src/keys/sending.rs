@@ -24,10 +24,18 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "route",
         "tls",
-        Kind::Choice(&["off"]),
+        Kind::Choice(&["opportunistic", "required", "verify", "off"]),
+        "\"opportunistic\"",
+        "opportunistic: STARTTLS with any certificate, in the clear when that fails. required: encrypted, any certificate. verify: a certificate for the host of the route, or by MX for the domain. off: never. Default: as [delivery] says.",
+        "tls = \"verify\"",
+    ),
+    key(
+        "route",
+        "auth",
+        Kind::Login,
         "\"off\"",
-        "STARTTLS is not there yet.",
-        "tls = \"off\"",
+        "Who we are at this next hop, by PLAIN or LOGIN: user and password, which may be { file = \"…\" }, { env = \"…\" } or { credential = \"…\" }. Over TLS only, unless tls = \"off\".",
+        "auth = { user = \"u\", password = { file = \"/etc/ringpost/password\" } }",
     ),
     key(
         "route",
@@ -56,7 +64,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "route",
         "without",
-        Kind::Words(&["PIPELINING"]),
+        Kind::Words(&["CHUNKING", "PIPELINING", "STARTTLS", "SMTPUTF8"]),
         "[]",
         "Extensions not used with this next hop.",
         "without = [\"PIPELINING\"]",
@@ -88,10 +96,10 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "delivery",
         "tls",
-        Kind::Choice(&["off"]),
-        "\"off\"",
-        "STARTTLS is not there yet.",
-        "tls = \"off\"",
+        Kind::Choice(&["opportunistic", "required", "verify", "off"]),
+        "\"opportunistic\"",
+        "opportunistic: STARTTLS with any certificate, in the clear when that fails. required: encrypted, any certificate. verify: a certificate for the host of the route, or by MX for the domain. off: never.",
+        "tls = \"required\"",
     ),
     key(
         "delivery",

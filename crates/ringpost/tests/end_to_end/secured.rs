@@ -1,6 +1,6 @@
 //! Clients that encrypt, prove who they are, or come by a proxy.
 
-use crate::peers::Client;
+use crate::peers::{Client, sent};
 use crate::relay::{Port, Setup, Site, refusal, with_each_reactor};
 use crate::sink::Sink;
 use crate::wait::until;
@@ -110,7 +110,8 @@ fn a_message_over_starttls_says_so_in_its_trace() {
         }
         assert!(client.command("Subject: x\r\n\r\nhello\r\n.").starts_with("250 2.0.0 Ok"));
         let message = String::from_utf8_lossy(&sink.until_count(1)[0].body).into_owned();
-        for part in ["with ESMTPS\r\n", "TLS_AES_256_GCM_SHA384", "\r\nDate: ", "\r\nMessage-ID: "] {
+        for part in ["with ESMTPS\r\n", "TLS_AES_256_GCM_SHA384", "\r\nDate: ", "\r\nMessage-ID: "]
+        {
             assert!(message.contains(part), "{part} in {message}");
         }
         relay.stop();
@@ -206,4 +207,35 @@ fn a_listener_that_must_encrypt_does_not_start_without_a_certificate() {
     let (code, said) = refusal(&mut site.serve());
     assert_eq!(code, 78);
     assert!(said.contains("there is no certificate"), "{said}");
+}
+
+#[test]
+fn one_relay_encrypts_to_the_next_without_being_told() {
+    with_each_reactor(|reactor| {
+        let next = Port::free();
+        let sink = Sink::start(&next);
+        let (far, _) = site(Setup::new(reactor, &next), "");
+        let far_relay = far.start();
+        let near = Site::new(&Setup { next: far.smtp(), ..Setup::new(reactor, &next) });
+        let near_relay = near.start();
+        sent(near.smtp(), "a@example.org", "b@example.net", "\r\nhello\r\n");
+        let message = sink.until_count(1)[0].text();
+        assert!(message.contains("with ESMTPS\r\n"), "{message}");
+        until("it is logged", || near_relay.said().contains(" tls=1.3 "));
+        near_relay.stop();
+        far_relay.stop();
+    });
+}
+
+#[test]
+fn what_must_be_encrypted_waits_when_the_next_hop_cannot() {
+    let next = Port::free();
+    let _sink = Sink::start(&next);
+    let more = "[delivery]\ntls = \"required\"\n".to_owned();
+    let site = Site::new(&Setup { more, ..Setup::new("auto", &next) });
+    let relay = site.start();
+    sent(site.smtp(), "a@example.org", "b@example.net", "\r\nhello\r\n");
+    until("the reason is told", || relay.said().contains("does not offer STARTTLS"));
+    assert!(relay.said().contains("recipient.deferred"), "{}", relay.said());
+    relay.stop();
 }
