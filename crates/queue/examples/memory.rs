@@ -2,8 +2,8 @@
 //! DIRECTORY`.
 //!
 //! Queues so many messages of one recipient for 10,000 next hops, each from a sender of its own,
-//! defers every one without a reason kept, and prints by how much the resident set grew. The
-//! addresses are 18 to 20 bytes long; the allocator gives 32 for each.
+//! and prints by how much the resident set grew. The addresses, about 20 bytes long, are in it; the
+//! allocator gives 32 for each.
 
 use mail::{
     BodyKind, Envelope, ForwardPath, Journal, NextHop, Origin, Protocol, ReversePath, UnixTime,

@@ -50,6 +50,10 @@ impl Schedule {
             return None;
         }
         while let Some(key) = self.next_overdue(now) {
+            // It may have been noted by a clock that was wrong; the row of ages has it still.
+            if self.expires_at(&self.messages[key as usize]) > now {
+                continue;
+            }
             let recipients = self.expirable(key);
             if recipients.is_empty() {
                 continue;

@@ -401,6 +401,20 @@ proptest! {
     }
 }
 
+// Found by a seed in which the clock was wrong at one start and right at the next.
+#[test]
+fn what_was_overdue_by_a_wrong_clock_only_is_not_given_up() {
+    let mut schedule = Schedule::new(retry());
+    let now = UnixTime(9000 * SECOND);
+    let entry = Entry { hop: hop(0), due: UnixTime(0), attempts: 5 };
+    let message = schedule.insert(UnixTime(0), false, false, [Some(entry)], now);
+    schedule.redate(message, now);
+    let handed = schedule.take(&hop(0), now).expect("due");
+    schedule.settle(handed.leg, [(0, Verdict::Retry { not_before: now })], now, 0.5);
+    assert!(schedule.expire(now).is_none(), "its time has hardly begun");
+    assert!(schedule.expire(now.plus(retry().give_up)).is_some());
+}
+
 #[test]
 fn a_queued_message_takes_at_most_100_bytes_of_the_schedule() {
     // Sets that grow at their end fill their nodes to six elevenths, and add one in six above.
