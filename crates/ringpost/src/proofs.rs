@@ -1,5 +1,5 @@
-//! What proves who we are and who users are: certificates, keys, the users table. Read at the start,
-//! at each reload, and when the files change.
+//! What proves who we are and who users are: certificates, keys, the users table. Read at the
+//! start, at each reload, and when the files change.
 
 use config::{Config, ListenerSettings, PairSettings, TlsSettings, Users};
 use control::{Accounts, Apply, Renewed, Source, Watch, WatchKind};

@@ -105,7 +105,8 @@ mod tests {
     #[test]
     fn the_keys_of_rfc_7677_are_those_of_its_password() {
         let keys = "4096:W22ZaJ0SNY7soEsUEjb6gQ==$\
-            WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
+            WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:\
+            wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
         let secret = Secret::parse(&format!("SCRAM-SHA-256${keys}")).expect("good");
         assert!(secret.verify(b"pencil"));
         assert!(!secret.verify(b"Pencil"));

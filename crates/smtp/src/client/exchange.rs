@@ -104,7 +104,7 @@ impl Exchange {
             self.write(command, out, peer);
             self.sending += 1;
             if matches!(command, Command::Data | Command::Chunk) {
-                // RFC 2920 §3.1: DATA can only be the last of a group; the octets of BDAT follow it.
+                // RFC 2920 §3.1: DATA can only be the last of a group; BDAT's octets follow it.
                 break;
             }
         }

@@ -1,10 +1,10 @@
 //! The dialogues of `dialogues/client`, each whole, byte by byte, and cut at every offset.
 //!
 //! Settings: `lmtp`; `pipelining off`; `transaction FROM TO,TO BODY` in order, QUIT behind the
-//! last; `eight_bit`, `utf8` and `plain` (no stuffed lines) for all of them; `request`: they ask for
-//! status notifications; `eight_bit_bounces`; `encryption offered|required`; `auth MECHANISM
-//! INITIAL RESPONSE`; `damaged`: the bodies do not verify; `early`: the server speaks while the body
-//! should be sent; `uncut`: what it shows depends on what comes together.
+//! last; `eight_bit`, `utf8` and `plain` (no stuffed lines) for all of them; `request`: they ask
+//! for status notifications; `eight_bit_bounces`; `encryption offered|required`; `auth MECHANISM
+//! INITIAL RESPONSE`; `damaged`: the bodies do not verify; `early`: the server speaks while the
+//! body should be sent; `uncut`: what it shows depends on what comes together.
 //! Events: `closed`, `reset`, `timeout [WITHIN]`, `shutdown`.
 //! Effects: `delivered REPLY`, `deferred REASON`, `bounced REASON` for each recipient, `uncertain`,
 //! `session limit`, `passed on`, `secure`, `challenge TEXT`, `close [REASON]`.
