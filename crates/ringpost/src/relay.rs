@@ -11,6 +11,7 @@ use mail::{Event, EventKind, Field};
 use policy::Policy;
 use server::{ListenerOptions, Totals};
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,6 +19,11 @@ use std::rc::Rc;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How often a port in use is tried again, and after which pause.
+const PORT_TRIES: u32 = 20;
+const PORT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Messages that may wait on a channel between shards.
 const CHANNEL: usize = 4096;
@@ -177,7 +183,7 @@ fn bind_listeners(config: &Config, shards: usize) -> Result<Vec<Vec<Door>>, Fail
     let mut by_shard: Vec<Vec<Door>> = (0..shards).map(|_| Vec::new()).collect();
     for listener in &config.listeners {
         for address in &listener.addresses {
-            let sockets = reactor::bind(*address, shards).map_err(|error| {
+            let sockets = bind_patiently(*address, shards).map_err(|error| {
                 Failure::of_io(&format!("listen at {address} ({})", listener.place), &error)
             })?;
             for (shard, socket) in by_shard.iter_mut().zip(sockets) {
@@ -186,6 +192,20 @@ fn bind_listeners(config: &Config, shards: usize) -> Result<Vec<Vec<Door>>, Fail
         }
     }
     Ok(by_shard)
+}
+
+/// Tries for a second where the port is in use: the kernel lets go of a killed process's listeners
+/// only with its ring, a moment after the process has ended.
+fn bind_patiently(address: SocketAddr, shards: usize) -> std::io::Result<Vec<OwnedFd>> {
+    for _ in 0..PORT_TRIES {
+        match reactor::bind(address, shards) {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                std::thread::park_timeout(PORT_PAUSE);
+            }
+            bound => return bound,
+        }
+    }
+    reactor::bind(address, shards)
 }
 
 fn control_options(config: &Config) -> control::Options {
