@@ -1,5 +1,7 @@
 //! Clients that send messages and remember what they were promised.
 
+use crate::checkers::Checker;
+use crate::checkers::replies::Replies;
 use crate::message::Message;
 use crate::yard::{CLIENTS, PORT, RELAY, Yard};
 use mail::Outcome;
@@ -13,18 +15,32 @@ use wire::Wire;
 /// Messages of one session at most.
 const MESSAGES_PER_SESSION: u64 = 8;
 
-/// Starts the client tasks.
-pub(crate) fn start(yard: &Rc<Yard>) {
-    let reactor = yard.world.host(CLIENTS).start().reactor();
-    for _ in 0..yard.plan.clients {
+/// The clients' machine.
+pub(crate) struct Clients {
+    reactor: Reactor,
+}
+
+impl Clients {
+    /// Starts the client tasks.
+    pub(crate) fn start(yard: &Rc<Yard>) -> Self {
+        let reactor = yard.world.host(CLIENTS).start().reactor();
+        let clients = Self { reactor };
+        for _ in 0..yard.plan.clients {
+            clients.begin(yard);
+        }
+        clients
+    }
+
+    /// Starts one more.
+    pub(crate) fn begin(&self, yard: &Rc<Yard>) {
         yard.clients.set(yard.clients.get() + 1);
-        reactor.spawn(live(Rc::clone(yard), reactor.clone()));
+        self.reactor.spawn(live(Rc::clone(yard), self.reactor.clone()));
     }
 }
 
 /// One client: session after session, until there is nothing to send or the trouble is over.
 async fn live(yard: Rc<Yard>, reactor: Reactor) {
-    while !yard.over.get() && yard.next_number.get() < yard.plan.messages {
+    while yard.has_more_to_send() {
         let by = reactor.now() + Duration::from_secs(30);
         let address = SocketAddr::new(RELAY, PORT);
         if let Ok(stream) = reactor.connect(address, None, by).await {
@@ -36,7 +52,11 @@ async fn live(yard: Rc<Yard>, reactor: Reactor) {
             }
         }
         // Spread over the trouble, so that every blow finds some of them under way.
-        let pause = yard.plan.trouble * yard.plan.clients / yard.plan.messages.max(1);
+        let pause = if yard.healthy.get() {
+            Duration::from_secs(5)
+        } else {
+            yard.plan.trouble * yard.plan.clients / yard.plan.messages.max(1)
+        };
         reactor.sleep(reactor.now() + yard.time(&(Duration::ZERO..2 * pause))).await;
     }
     yard.clients.set(yard.clients.get() - 1);
@@ -50,7 +70,9 @@ struct Client<'a> {
     reactor: &'a Reactor,
     session: ClientSession,
     left: u64,
-    message: Option<Message>,
+    message: Option<Rc<Message>>,
+    /// Reads along.
+    replies: Replies,
 }
 
 impl<'a> Client<'a> {
@@ -63,7 +85,7 @@ impl<'a> Client<'a> {
         };
         let left = 1 + yard.below(MESSAGES_PER_SESSION);
         let session = ClientSession::new(Rc::new(options));
-        Self { yard, reactor, session, left, message: None }
+        Self { yard, reactor, session, left, message: None, replies: Replies::new() }
     }
 
     async fn converse(&mut self, wire: &Wire) -> Result<(), Rude> {
@@ -84,21 +106,23 @@ impl<'a> Client<'a> {
 
     fn begin(&mut self) {
         let number = self.yard.next_number.get();
-        if self.left == 0 || self.yard.over.get() || number >= self.yard.plan.messages {
+        if self.left == 0 || !self.yard.has_more_to_send() {
             self.session.quit();
             return;
         }
         self.left -= 1;
         self.yard.next_number.set(number + 1);
-        let message = Message::new(self.yard.plan.seed, number);
+        let plan = &self.yard.plan;
+        let message = Rc::new(Message::of_size(plan.seed, number, plan.message_bytes));
         self.yard.world.note(&format!("client begins message {number}"));
         self.session.begin(message.transaction());
-        self.yard.ledger.borrow_mut().submit(message.clone());
+        self.yard.ledger.borrow_mut().submit(&message);
         self.message = Some(message);
     }
 
     async fn transmit(&mut self, wire: &Wire) {
         let output = self.session.take_output();
+        self.replies.sent(&output);
         let by = self.reactor.now() + Duration::from_secs(300);
         match wire.send(vec![Part::Bytes(output)], by).await {
             Ok(_) => self.session.sent(Vec::new()),
@@ -108,7 +132,17 @@ impl<'a> Client<'a> {
 
     async fn receive(&mut self, wire: &Wire, within: Duration) {
         match wire.recv(self.reactor.now() + within).await {
-            Ok(bytes) => self.session.receive(&bytes),
+            Ok(bytes) => {
+                for what in self.replies.received(&bytes) {
+                    self.yard.wrong(Checker::Replies, what);
+                }
+                for id in self.replies.take_queued() {
+                    if !self.yard.ledger.borrow_mut().is_new_id(&id) {
+                        self.yard.wrong(Checker::Replies, format!("id {id} is given twice"));
+                    }
+                }
+                self.session.receive(&bytes);
+            }
             Err(hangup) => self.session.lost(translate(hangup)),
         }
     }
@@ -118,17 +152,22 @@ impl<'a> Client<'a> {
         let message = self.message.as_ref().expect("a body belongs to a message");
         let mut rest = &message.body[..];
         let whole = self.yard.hits(0.5);
+        // BDAT has told the length: the last byte is the end.
+        let by_length = self.session.terminator().is_empty();
         while !rest.is_empty() {
             let most = rest.len() as u64;
             let count = if whole { most } else { 1 + self.yard.below(most) } as usize;
             let (now, later) = rest.split_at(count);
             rest = later;
+            if rest.is_empty() && by_length {
+                self.yard.ledger.borrow_mut().end_of_data(message.number);
+            }
             let by = self.reactor.now() + Duration::from_secs(180);
             if let Err(hangup) = wire.send(vec![Part::Bytes(now.to_vec())], by).await {
                 self.session.lost(translate(hangup));
                 return Ok(());
             }
-            if self.yard.hits(0.02) {
+            if !self.yard.healthy.get() && self.yard.hits(0.02) {
                 return Err(Rude);
             }
             if self.yard.hits(0.1) {
@@ -143,11 +182,17 @@ impl<'a> Client<'a> {
 
     fn finish(&mut self, result: &TransactionResult) {
         let message = self.message.take().expect("a result belongs to a message");
+        let number = message.number;
         for (index, outcome) in result.outcomes.iter().enumerate() {
-            if let Outcome::Delivered { .. } = outcome {
-                let now = self.yard.world.now();
-                self.yard.world.note(&format!("message {} is promised", message.number));
-                self.yard.ledger.borrow_mut().promise(message.number, index, now);
+            let Outcome::Delivered { .. } = outcome else { continue };
+            if index >= message.domains.len() {
+                self.yard.wrong(Checker::Replies, format!("message {number} is relayed abroad"));
+            } else if let Some(spoilt) = message.spoilt {
+                let what = format!("message {number} is taken with a {spoilt:?} in it");
+                self.yard.wrong(Checker::Replies, what);
+            } else {
+                self.yard.world.note(&format!("message {number} is promised to {index}"));
+                self.yard.ledger.borrow_mut().promise(number, index);
             }
         }
     }

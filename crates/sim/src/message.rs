@@ -16,11 +16,31 @@ pub(crate) const DOMAINS: [&str; 4] = [
     "nowhere.example",
 ];
 
+/// Where nobody relays to.
+const STRANGERS: &str = "stranger.example";
+
 /// The domain of the senders, where reports go.
 pub(crate) const SENDERS: &str = "sender.example";
 
 /// Larger bodies are streamed to the spool while they come (96 KiB): some are.
 const LARGE_BYTES: u64 = 300 << 10;
+
+/// Bytes of a line at most, CRLF aside.
+const LINE_BYTES: usize = 128;
+
+/// What is wrong with a message that must be refused: no byte sequence may be one message here and
+/// two messages downstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spoilt {
+    /// A NUL.
+    Nul,
+    /// A line that ends with LF alone.
+    BareLf,
+    /// A CR in a line.
+    BareCr,
+    /// `LF . CRLF`, which some take for the end.
+    FalseEnd,
+}
 
 /// A message of the workload.
 #[derive(Clone, Debug)]
@@ -31,21 +51,34 @@ pub(crate) struct Message {
     pub(crate) has_sender: bool,
     /// Indexes into [`DOMAINS`], one a recipient.
     pub(crate) domains: Vec<usize>,
+    /// It also names a stranger, for whom nothing is relayed.
+    pub(crate) stranger: bool,
+    /// It must be refused.
+    pub(crate) spoilt: Option<Spoilt>,
     /// In wire form: dot-stuffed, lines end with CRLF, without the terminator.
     pub(crate) body: Vec<u8>,
 }
 
 impl Message {
     /// Message `number` of the run of `seed`.
+    #[cfg(test)]
     pub(crate) fn new(seed: u64, number: u32) -> Self {
+        Self::of_size(seed, number, 0)
+    }
+
+    /// Message `number` of the run of `seed`, with a body of about `bytes` at least.
+    pub(crate) fn of_size(seed: u64, number: u32, bytes: u64) -> Self {
         let mut chance = Chance::new(seed.rotate_left(32) ^ u64::from(number));
         let has_sender = !chance.hits(0.1);
         // A bounce of a message without a sender could not be told from a loss.
         let domains = if has_sender { DOMAINS.len() } else { DOMAINS.len() - 1 };
         let count = if chance.hits(0.3) { 2 + chance.below(4) } else { 1 };
         let domains = (0..count).map(|_| chance.below(domains as u64) as usize).collect();
-        let body = body(number, &mut chance);
-        Self { number, has_sender, domains, body }
+        let stranger = chance.hits(0.1);
+        let spoilt = chance.hits(0.04).then(|| spoilt(&mut chance));
+        let mut body = body(number, bytes, &mut chance);
+        spoilt.into_iter().for_each(|spoilt| spoilt.spoil(&mut body));
+        Self { number, has_sender, domains, stranger, spoilt, body }
     }
 
     /// The address of a recipient.
@@ -59,6 +92,8 @@ impl Message {
         let sender = format!("s{}@{SENDERS}", self.number);
         let reverse_path = if self.has_sender { sender.as_str() } else { "" };
         let recipients = (0..self.domains.len()).map(|index| self.recipient(index));
+        let stranger = self.stranger.then(|| format!("x{}@{STRANGERS}", self.number));
+        let recipients = recipients.chain(stranger);
         let recipients = recipients.map(|text| ForwardPath::parse(&text).expect(good)).collect();
         let reverse_path = ReversePath::parse(reverse_path).expect(good);
         let transaction = Transaction::new(reverse_path, recipients, self.body.len() as u64);
@@ -73,6 +108,13 @@ pub(crate) fn read_recipient(address: &str) -> Option<(u32, usize)> {
     let (number, domain) = rest.split_once('@')?;
     DOMAINS.contains(&domain).then_some(())?;
     Some((number.parse().ok()?, index.parse().ok()?))
+}
+
+/// The number of the message that an address of a sender was made for.
+pub(crate) fn read_sender(address: &str) -> Option<u32> {
+    let (number, domain) = address.strip_prefix('s')?.split_once('@')?;
+    (domain == SENDERS).then_some(())?;
+    number.parse().ok()
 }
 
 /// A body as `received` by a next hop, without the field that the relay put above it.
@@ -91,7 +133,27 @@ pub(crate) fn without_trace(received: &[u8]) -> &[u8] {
     }
 }
 
-fn body(number: u32, chance: &mut Chance) -> Vec<u8> {
+impl Spoilt {
+    /// Puts it into the middle of `body`.
+    fn spoil(self, body: &mut Vec<u8>) {
+        let bytes: &[u8] = match self {
+            Self::Nul => b"\0",
+            Self::BareLf => b"x\ny",
+            Self::BareCr => b"x\ry",
+            Self::FalseEnd => b"x\n.\r\n",
+        };
+        let at = body.len() / 2;
+        // Not between a CR and its LF, which would spoil it in another way.
+        let at = if body[at - 1] == b'\r' { at + 1 } else { at };
+        body.splice(at..at, bytes.iter().copied());
+    }
+}
+
+fn spoilt(chance: &mut Chance) -> Spoilt {
+    [Spoilt::Nul, Spoilt::BareLf, Spoilt::BareCr, Spoilt::FalseEnd][chance.below(4) as usize]
+}
+
+fn body(number: u32, least: u64, chance: &mut Chance) -> Vec<u8> {
     let length = match chance.below(10) {
         0 => 0,
         1 => 96 * 1024 - 200 + chance.below(400),
@@ -99,19 +161,30 @@ fn body(number: u32, chance: &mut Chance) -> Vec<u8> {
         _ => chance.below(8000),
     };
     let mut body = format!("Subject: simulated {number}\r\n\r\n").into_bytes();
-    let end = body.len() + length as usize;
+    let end = body.len() + length.max(least) as usize;
+    body.reserve(end + LINE_BYTES + 4 - body.len());
     while body.len() < end {
-        if chance.hits(0.05) {
+        let bits = chance.bits();
+        if bits.is_multiple_of(20) {
             body.extend_from_slice(b"..");
         }
-        let mut bits = chance.bits();
-        for _ in 0..1 + chance.below(8) {
-            body.extend_from_slice(format!("{bits:016x}").as_bytes());
-            bits = bits.rotate_left(7) ^ 0x55;
-        }
+        line(bits, &mut body);
         body.extend_from_slice(b"\r\n");
     }
     body
+}
+
+/// A line of letters that depends on `bits`, and no other bits give.
+fn line(mut bits: u64, body: &mut Vec<u8>) {
+    const LETTERS: &[u8; 16] = b"abcdefghijklmnop";
+    for _ in 0..1 + (bits >> 8) % (LINE_BYTES as u64 / 16) {
+        let mut word = [0; 16];
+        for (place, letter) in word.iter_mut().enumerate() {
+            *letter = LETTERS[(bits >> (4 * place) & 15) as usize];
+        }
+        body.extend_from_slice(&word);
+        bits = bits.rotate_left(7) ^ 0x55;
+    }
 }
 
 #[cfg(test)]
@@ -127,10 +200,22 @@ mod tests {
     }
 
     #[test]
+    fn a_spoilt_message_has_a_byte_that_no_message_may_have() {
+        let whole = Message::new(1, 2).body;
+        for spoilt in [Spoilt::Nul, Spoilt::BareLf, Spoilt::BareCr, Spoilt::FalseEnd] {
+            let mut body = whole.clone();
+            spoilt.spoil(&mut body);
+            let lines = String::from_utf8(body).expect("letters").replace("\r\n", "");
+            assert!(lines.contains(['\0', '\r', '\n']), "{spoilt:?}");
+        }
+    }
+
+    #[test]
     fn an_address_tells_message_and_recipient() {
         let message = Message { domains: vec![0, 2], ..Message::new(1, 77) };
         assert_eq!(read_recipient(&message.recipient(1)), Some((77, 1)));
         assert_eq!(read_recipient("s77@sender.example"), None);
+        assert_eq!(read_sender("s77@sender.example"), Some(77));
         assert_eq!(read_recipient("r1.77@other.example"), None);
     }
 

@@ -1,10 +1,13 @@
-//! A next hop that takes mail, or refuses, defers, stalls, resets, and eats its final replies.
+//! A next hop that takes mail, or refuses, defers, stalls, resets, lies, and eats its final replies.
 
+use crate::checkers::Checker;
 use crate::ledger::{ArrivalId, When};
 use crate::message::{SENDERS, read_recipient, without_trace};
 use crate::plan::Mood;
 use crate::yard::{PORT, Yard};
-use mail::{EnhancedStatus, Envelope, MessageId, Question, Reply, ReversePath, Verdict};
+use mail::{
+    EnhancedStatus, Envelope, ForwardPath, MessageId, Question, Reply, ReversePath, Verdict,
+};
 use reactor::sim::{Host, Process};
 use reactor::{Hangup, Instant, Part, Reactor};
 use smtp::{Accepted, CommitRefusal, ServerOptions, ServerPeer, ServerSession, Step};
@@ -16,6 +19,18 @@ use wire::Wire;
 const CLOSED: Reply = Reply::fixed(421, EnhancedStatus(4, 3, 2), "Not now");
 const REFUSED: Reply = Reply::fixed(550, EnhancedStatus(5, 1, 1), "Never heard of it");
 const DEFERRED: Reply = Reply::fixed(450, EnhancedStatus(4, 2, 1), "Later");
+const GREYLISTED: Reply = Reply::fixed(451, EnhancedStatus(4, 7, 1), "Greylisted, come again");
+
+/// What a lying host says in place of what it means. None of it is a promise: who promises and
+/// throws away cannot be told from one that delivers.
+const LIES: [&[u8]; 6] = [
+    b"\r\n",
+    b"2",
+    b"354 Go on\r\n",
+    b"999 What\r\n",
+    b"421 4.3.0 Gone\r\n",
+    b"554 5.0.0 No such command, user or host\r\n",
+];
 
 /// A next hop's machine.
 pub(crate) struct NextHop {
@@ -75,6 +90,7 @@ async fn serve(yard: Rc<Yard>, reactor: Reactor, wire: Wire) {
         body: Vec::new(),
         replied: Vec::new(),
         began: reactor.now(),
+        lied: false,
         yard,
         reactor,
     };
@@ -92,6 +108,8 @@ struct Session {
     /// Arrivals whose final reply was sent and perhaps not heard.
     replied: Vec<ArrivalId>,
     began: Instant,
+    /// The relay has heard something else than was meant.
+    lied: bool,
 }
 
 impl Session {
@@ -117,7 +135,13 @@ impl Session {
 
     async fn transmit(&mut self, wire: &Wire) -> Result<(), Gone> {
         self.misbehave().await?;
-        let output = self.session.take_output();
+        let mut output = self.session.take_output();
+        if self.yard.hits(self.yard.mood.get().lies) {
+            output = LIES[self.yard.below(LIES.len() as u64) as usize].to_vec();
+            // Whatever was meant to be said is not heard.
+            self.replied.clear();
+            self.lied = true;
+        }
         let by = self.reactor.now() + Duration::from_secs(300);
         match wire.send(vec![Part::Bytes(output)], by).await {
             Ok(_) => self.session.sent(Vec::new()),
@@ -131,8 +155,9 @@ impl Session {
         match wire.recv(self.reactor.now() + within).await {
             Ok(bytes) => {
                 // It goes on, so it has heard us.
+                let now = self.yard.world.now();
                 for id in self.replied.drain(..) {
-                    self.yard.ledger.borrow_mut().heard(id);
+                    self.yard.ledger.borrow_mut().heard(id, now);
                 }
                 self.session.receive(&bytes);
             }
@@ -162,6 +187,12 @@ impl Session {
             self.session.committed(Err(CommitRefusal::Failed));
             return Ok(());
         }
+        if self.lied && body.is_empty() {
+            // The relay believes that nobody was accepted, and an empty message must follow a 354
+            // (RFC 2920 §3.1).
+            self.session.committed(Ok(MessageId::new(0, 0, 1)));
+            return Ok(());
+        }
         let arrivals = record(&self.yard, &accepted.envelope, &body, self.began);
         if self.yard.hits(eats_reply) {
             return Err(Gone);
@@ -178,6 +209,9 @@ fn decide(yard: &Yard, question: &Question) -> Verdict {
     match question {
         Question::Connect if yard.hits(mood.closed) => refuse(CLOSED),
         Question::Recipient { .. } if yard.hits(mood.defers) => refuse(DEFERRED),
+        Question::Recipient { forward_path, .. } if is_too_early(yard, forward_path) => {
+            refuse(GREYLISTED)
+        }
         // A refused report, or a refused message without a sender, would vanish unseen.
         Question::Recipient { reverse_path: ReversePath::Mailbox(_), .. }
             if yard.hits(mood.refuses) =>
@@ -193,6 +227,18 @@ fn decide(yard: &Yard, question: &Question) -> Verdict {
     }
 }
 
+/// Whether a greylisting host has not known a recipient for long enough.
+fn is_too_early(yard: &Yard, recipient: &ForwardPath) -> bool {
+    let wanted = yard.mood.get().greylists;
+    if wanted.is_zero() {
+        return false;
+    }
+    let now = yard.world.now();
+    let mut first_seen = yard.first_seen.borrow_mut();
+    let first = *first_seen.entry(recipient.to_string()).or_insert(now);
+    now.since(first) < wanted
+}
+
 /// Enters what has arrived into the ledger.
 fn record(yard: &Yard, envelope: &Envelope, body: &[u8], began: Instant) -> Vec<ArrivalId> {
     let mut arrivals = Vec::new();
@@ -204,7 +250,7 @@ fn record(yard: &Yard, envelope: &Envelope, body: &[u8], began: Instant) -> Vec<
         } else if recipient.ends_with(SENDERS) && envelope.reverse_path == ReversePath::Null {
             arrivals.extend(record_report(yard, body, when));
         } else {
-            yard.wrong(format!("mail for {recipient}, to whom nobody wrote"));
+            yard.wrong(Checker::Stranger, format!("mail for {recipient}, to whom nobody wrote"));
         }
     }
     arrivals
@@ -215,7 +261,7 @@ fn record_report(yard: &Yard, body: &[u8], when: When) -> Vec<ArrivalId> {
     let text = String::from_utf8_lossy(body);
     let value = |line: &str, name: &str| Some(line.strip_prefix(name)?.trim().to_owned());
     let Some(id) = text.lines().find_map(|line| value(line, "Message-ID: ")) else {
-        yard.wrong("a report without an id".to_owned());
+        yard.wrong(Checker::Content, "a report without an id".to_owned());
         return Vec::new();
     };
     let failed = text.lines().filter_map(|line| value(line, "Final-Recipient: rfc822; "));
@@ -225,7 +271,10 @@ fn record_report(yard: &Yard, body: &[u8], when: When) -> Vec<ArrivalId> {
             Some(pair) => {
                 arrivals.push(yard.ledger.borrow_mut().report(pair, &id, when));
             }
-            None => yard.wrong(format!("a report on {recipient}, to whom nobody wrote")),
+            None => {
+                let what = format!("a report on {recipient}, to whom nobody wrote");
+                yard.wrong(Checker::Stranger, what);
+            }
         }
     }
     arrivals

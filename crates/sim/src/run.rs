@@ -1,10 +1,12 @@
 //! The run of one seed: trouble, then healing, then the reckoning.
 
-use crate::client;
+use crate::checkers::{Checker, Wrong, lost, twice};
+use crate::client::Clients;
 use crate::next_hop::NextHop;
-use crate::plan::{Blow, Mood, Plan};
+use crate::plan::{Mood, NameMood, Plan};
 use crate::relay::Relay;
 use crate::yard::{AWAY, MX, SMART, Yard};
+use reactor::Instant;
 use reactor::sim::Faults;
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,12 +14,21 @@ use std::time::Duration;
 /// How often the relay's health is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How long a blow waits for its moment.
-const AIM: Duration = Duration::from_secs(30);
+/// The checkers look once in so many of these.
+const LOOKS: u32 = 20;
 
 /// By then all mail must have left, once everything is healed: retries come at most 72 minutes
 /// apart, back-offs likewise, and a stalled peer may keep a session for half an hour.
 const HEALING: Duration = Duration::from_secs(6 * 3600);
+
+/// Messages that are sent when all is over: each must be taken, and arrive.
+const PROBES: u32 = 3;
+
+/// By then each of them must have been taken.
+const PROBING: Duration = Duration::from_secs(3600);
+
+/// An outcome is durable so long after the slowest write; see `checkers/twice.rs`.
+const GRACE: Duration = Duration::from_secs(60);
 
 /// What came of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +41,10 @@ pub struct Report {
     pub promises: usize,
     /// What next hops have taken.
     pub arrivals: usize,
+    /// How often the relay ended without having written everything down.
+    pub crashes: usize,
     /// Everything that is wrong: nothing.
-    pub wrongs: Vec<String>,
+    pub wrongs: Vec<Wrong>,
 }
 
 /// Runs `seed`; `watcher` hears the events.
@@ -41,29 +54,36 @@ pub fn run(seed: u64, watcher: Option<fn(&str)>) -> Report {
         watcher(&format!("{:?}", yard.plan));
         yard.world.watch(watcher);
     }
+    let mut hops = [SMART, MX[0], MX[1]].map(|address| NextHop::new(&yard, address));
+    hops.iter_mut().for_each(NextHop::start);
+    let mut relay = Relay::new(&yard);
+    relay.start();
     let mut run = Run {
-        relay: Relay::new(&yard),
-        hops: [SMART, MX[0], MX[1]].map(|address| NextHop::new(&yard, address)),
+        relay,
+        hops,
         away: NextHop::new(&yard, AWAY),
+        clients: Clients::start(&yard),
+        looks: 0,
         yard,
     };
     run.trouble();
     run.heal();
+    run.probe();
     run.finish()
 }
 
-struct Run {
-    yard: Rc<Yard>,
-    relay: Relay,
-    hops: [NextHop; 3],
+/// A run under way.
+pub(crate) struct Run {
+    pub(crate) yard: Rc<Yard>,
+    pub(crate) relay: Relay,
+    pub(crate) hops: [NextHop; 3],
     away: NextHop,
+    clients: Clients,
+    looks: u32,
 }
 
 impl Run {
     fn trouble(&mut self) {
-        self.hops.iter_mut().for_each(NextHop::start);
-        self.relay.start();
-        client::start(&self.yard);
         for (at, blow) in self.yard.plan.blows.clone() {
             self.pass(at);
             self.suffer(blow);
@@ -73,31 +93,27 @@ impl Run {
 
     /// Lets time pass until `at`; a relay that exits is started again, as systemd would.
     fn pass(&mut self, at: Duration) {
-        let end = reactor::Instant(0) + at;
+        let end = Instant(0) + at;
         while self.yard.world.now() < end {
             let step = end.since(self.yard.world.now()).min(LOOK);
             self.yard.world.run(|| false, step);
             if self.relay.reap() || !self.relay.is_running() {
                 self.restart();
             }
+            self.look();
         }
     }
 
-    fn pass_for(&mut self, time: Duration) {
-        self.pass(self.yard.world.now().since(reactor::Instant(0)) + time);
+    /// Lets so much time pass.
+    pub(crate) fn pass_for(&mut self, time: Duration) {
+        self.pass(self.yard.world.now().since(Instant(0)) + time);
     }
 
-    /// Mostly waits until a body has just been sent to the relay or by it: then a crash meets
-    /// commits and outcomes on their way to the disk.
-    fn aim(&self) {
-        if self.yard.hits(0.25) {
-            return;
+    fn look(&mut self) {
+        self.looks += 1;
+        if self.looks.is_multiple_of(LOOKS) {
+            self.relay.look();
         }
-        let moves = || self.yard.ledger.borrow().moves();
-        let before = moves();
-        self.yard.world.run(|| moves() != before, AIM);
-        let most = self.yard.plan.faults.write_time.end * 4;
-        self.yard.world.run(|| false, self.yard.time(&(Duration::ZERO..most)));
     }
 
     fn restart(&mut self) {
@@ -106,86 +122,100 @@ impl Run {
         self.relay.start();
     }
 
-    fn suffer(&mut self, blow: Blow) {
-        self.yard.world.note(&format!("blow: {blow:?}"));
-        match blow {
-            Blow::Kill => {
-                self.aim();
-                self.relay.kill();
-            }
-            Blow::Power => {
-                self.aim();
-                self.relay.lose_power();
-            }
-            Blow::Drain => self.relay.drain(),
-            Blow::Clock(by) => self.relay.host.step_clock(by),
-            Blow::NextHop => {
-                let index = self.yard.below(3) as usize;
-                self.hops[index].kill();
-                let pause = self.yard.time(&(Duration::ZERO..Duration::from_secs(60)));
-                self.pass_for(pause);
-                self.hops[index].start();
-            }
-            Blow::Full(time) => {
-                self.relay.host.fill_disk(self.yard.plan.disk_bytes);
-                self.pass_for(time);
-                self.relay.host.fill_disk(0);
-            }
-            Blow::Broken(time) => {
-                self.relay.host.break_disk(true);
-                self.pass_for(time);
-                self.relay.host.break_disk(false);
-            }
-            Blow::Flush => self.relay.flush(),
-        }
-    }
-
     /// Everything works again: all mail must leave.
     fn heal(&mut self) {
         let yard = Rc::clone(&self.yard);
         yard.world.note("everything is healed");
         yard.world.set_faults(Faults::none());
+        yard.world.mend_links();
+        self.relay.host.cure();
         yard.mood.set(Mood::default());
-        yard.over.set(true);
+        yard.names.set(NameMood::default());
+        yard.messages.set(yard.next_number.get());
         self.hops.iter_mut().for_each(NextHop::start);
         self.away.start();
         let end = yard.world.now() + HEALING;
-        let mut flushed = false;
         while yard.world.now() < end {
             if self.relay.reap() || !self.relay.is_running() {
                 self.relay.start();
             }
-            if !flushed && self.relay.is_ready() {
+            if !yard.healthy.get() && self.relay.is_ready() {
+                self.relay.release();
                 self.relay.flush();
-                flushed = true;
+                yard.healthy.set(true);
             }
             yard.world.run(|| false, LOOK);
-            let done = yard.clients.get() == 0 && self.relay.queued() == 0;
-            if flushed && self.relay.is_ready() && done {
+            self.look();
+            if self.is_quiet() {
                 return;
             }
         }
         let text = self.relay.describe();
         let clients = yard.clients.get();
-        yard.wrong(format!(
-            "after {HEALING:?} of health {} messages are queued, {clients} clients wait:{text}",
-            self.relay.queued()
-        ));
+        yard.wrong(
+            Checker::Progress,
+            format!(
+                "after {HEALING:?} of health {} messages are queued, {clients} clients wait:{text}",
+                self.relay.queued()
+            ),
+        );
+    }
+
+    fn is_quiet(&self) -> bool {
+        let calm = self.yard.healthy.get() && self.yard.clients.get() == 0;
+        calm && self.relay.is_ready() && self.relay.has_only_hurt()
+    }
+
+    /// New mail is taken again, and arrives.
+    fn probe(&mut self) {
+        let yard = Rc::clone(&self.yard);
+        yard.world.note("new mail is sent");
+        let promises = || yard.ledger.borrow().promised().count();
+        let before = promises();
+        let end = yard.world.now() + PROBING;
+        while promises() < before + PROBES as usize && yard.world.now() < end {
+            if yard.clients.get() == 0 {
+                yard.messages.set(yard.next_number.get() + 1);
+                self.clients.begin(&yard);
+            }
+            yard.world.run(|| false, LOOK);
+        }
+        let taken = promises() - before;
+        if taken < PROBES as usize {
+            let what = format!("in {PROBING:?} of health {taken} of {PROBES} recipients are taken");
+            yard.wrong(Checker::Progress, what);
+        }
+        let end = yard.world.now() + PROBING;
+        yard.world.run(|| self.is_quiet(), end.since(yard.world.now()));
     }
 
     fn finish(mut self) -> Report {
         // Sessions of the next hops end, reports of outcomes land.
         self.yard.world.run(|| false, Duration::from_secs(600));
+        self.relay.look();
         self.relay.check_rest();
+        let yard = &self.yard;
+        let mut ledger = yard.ledger.take();
+        let crashes = ledger.crashes();
         self.relay.kill();
-        self.yard.world.end();
-        let ledger = self.yard.ledger.take();
+        yard.world.end();
+        let now = yard.world.now();
+        let faults = &yard.plan.faults;
+        let hang = if faults.hang > 0.0 { faults.hang_time.end } else { Duration::ZERO };
+        let grace = GRACE + 2 * faults.slow_time.end + hang;
+        for what in lost::judge(&ledger) {
+            ledger.wrong(Checker::Lost, now, what);
+        }
+        for what in twice::judge(&ledger, grace) {
+            ledger.wrong(Checker::Twice, now, what);
+        }
         Report {
-            seed: self.yard.plan.seed,
-            hash: self.yard.world.hash(),
-            promises: ledger.promises(),
+            seed: yard.plan.seed,
+            hash: yard.world.hash(),
+            promises: ledger.promised().count(),
             arrivals: ledger.arrivals(),
-            wrongs: ledger.settle(),
+            crashes,
+            wrongs: ledger.wrongs().to_vec(),
         }
     }
 }

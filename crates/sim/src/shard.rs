@@ -1,28 +1,21 @@
 //! One shard of the relay: server, queue and delivery, unchanged, put together as `ringpost` does.
 
-use crate::message::{DOMAINS, SENDERS};
-use crate::yard::{AWAY, MX, PORT, RELAY, SMART, Yard};
-use delivery::{Delivery, HomeMessage, Pattern, Route, Via};
-use lookup::Script;
-use mail::{Journal, Level};
-use policy::{DomainPattern, Policy};
+use crate::names;
+use crate::plan::Settings;
+use crate::yard::{PORT, RELAY, Yard};
+use delivery::{Delivery, HomeMessage};
+use mail::Journal;
+use policy::Policy;
 use queue::{Lock, OpenError, Queue, Tenure};
 use reactor::{Reactor, Receiver, Sender};
 use server::{CensusMessage, Server, Totals};
-use smtp::ServerOptions;
 use std::cell::RefCell;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-const HOSTNAME: &str = "relay.example";
-
 /// How long a starting relay waits for the spool of a dying one.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
-
-/// The largest message: the workload's all fit.
-const MESSAGE_BYTES: u64 = 1 << 20;
 
 /// The parts of a shard that is ready.
 #[derive(Clone)]
@@ -37,6 +30,16 @@ pub(crate) struct Parts {
     pub(crate) delivery: Delivery,
 }
 
+impl Parts {
+    /// Takes other settings over, as a reload of `ringpost` does.
+    pub(crate) fn reload(&self, settings: &Settings) {
+        self.server.reload(settings.server(), Policy::new(settings.policy()));
+        let options = Rc::new(settings.delivery());
+        self.delivery.reload(Rc::clone(&options));
+        self.queue.reroute(Delivery::router(&options));
+    }
+}
+
 /// Where a shard stands.
 pub(crate) enum Life {
     /// It opens its parts.
@@ -49,12 +52,16 @@ pub(crate) enum Life {
 
 /// Everything that a shard is given.
 pub(crate) struct Seed {
-    /// This shard's number, and how many there are.
+    /// This shard's number.
     pub(crate) shard: usize,
     /// How many there are.
     pub(crate) shards: usize,
     /// The first takes the lock and tells the others.
     pub(crate) lock: LockWay,
+    /// What the operator has set.
+    pub(crate) settings: Settings,
+    /// Where events go.
+    pub(crate) journal: Journal,
     /// Sessions of all shards.
     pub(crate) totals: Totals,
     /// The ways to all shards, and our own inbox.
@@ -85,8 +92,8 @@ async fn open(
     reactor: &Reactor,
     seed: Seed,
 ) -> Result<(Parts, Option<Lock>), String> {
-    let journal = journal(yard);
-    let options = queue_options(yard);
+    let Seed { shard, shards, settings, journal, .. } = seed;
+    let options = settings.queue();
     let failed = |error: OpenError| error.to_string();
     let (lock, shared) = match seed.lock {
         LockWay::Take(others) => {
@@ -103,12 +110,12 @@ async fn open(
             (None, taken.recv(reactor).await.ok_or("the spool was not locked")?)
         }
     };
-    let delivery_options = Rc::new(delivery_options());
+    let delivery_options = Rc::new(settings.delivery());
     let start = queue::Start {
         options: Rc::new(options),
         tenure: shared,
-        shard: seed.shard,
-        shards: seed.shards,
+        shard,
+        shards,
         router: Delivery::router(&delivery_options),
         journal: journal.clone(),
     };
@@ -118,20 +125,20 @@ async fn open(
         delivery::Start {
             options: delivery_options,
             queue: queue.clone(),
-            resolver: names().resolver(reactor),
+            resolver: names::resolver(yard, reactor),
             journal: journal.clone(),
-            shard: seed.shard,
-            shards: seed.shards,
+            shard,
+            shards,
             peers: seed.homes.0,
             inbox: seed.homes.1,
         },
     );
     let start = server::Start {
-        options: server_options(),
-        policy: Policy::new(policy_options()),
+        options: settings.server(),
+        policy: Policy::new(settings.policy()),
         queue: queue.clone(),
         journal,
-        shard: seed.shard,
+        shard,
         totals: seed.totals,
         peers: seed.census.0,
         inbox: seed.census.1,
@@ -142,63 +149,4 @@ async fn open(
     let listener = reactor.listen(address, true).map_err(|error| error.to_string())?;
     server.listen(listener, "mx");
     Ok((Parts { reactor: reactor.clone(), server, queue, delivery }, lock))
-}
-
-/// Events become sentences of the world, and with them part of its hash.
-fn journal(yard: &Rc<Yard>) -> Journal {
-    let yard = Rc::clone(yard);
-    let sink = move |event: mail::Event| {
-        // After a failed sync the page cache shows what the disk never got (Linux drops the dirty
-        // marks): the spool cannot tell, and rightly calls it damage after the next loss of power.
-        let disk_lies = yard.plan.faults.sync_fails > 0.0;
-        if event.kind == mail::EventKind::SpoolQuarantined && !disk_lies {
-            yard.wrong(format!("durable bytes are found damaged: {event:?}"));
-        }
-        yard.world.note(&format!("relay: {} {:?}", event.kind, event.fields));
-    };
-    Journal::new(Level::Debug, Rc::new(sink))
-}
-
-fn queue_options(yard: &Yard) -> queue::Options {
-    queue::Options {
-        directory: PathBuf::from("/var/spool/ringpost"),
-        hostname: HOSTNAME.into(),
-        message_bytes: MESSAGE_BYTES,
-        hot_bytes: yard.plan.hot_bytes,
-        ..queue::Options::default()
-    }
-}
-
-fn server_options() -> server::Options {
-    let smtp = ServerOptions {
-        hostname: HOSTNAME.into(),
-        message_bytes: MESSAGE_BYTES,
-        ..ServerOptions::default()
-    };
-    server::Options { smtp, ..server::Options::default() }
-}
-
-fn policy_options() -> policy::Options {
-    let parse = |domain: &&str| DomainPattern::parse(domain).expect("good domains");
-    policy::Options { domains: DOMAINS.iter().map(parse).collect(), ..policy::Options::default() }
-}
-
-fn delivery_options() -> delivery::Options {
-    let domains = [DOMAINS[0], SENDERS];
-    let to = domains.map(|domain| domain.parse::<Pattern>().expect("a good pattern")).to_vec();
-    let via = Via::Smtp { host: SMART.to_string().into(), port: PORT };
-    delivery::Options {
-        hello: HOSTNAME.into(),
-        routes: vec![Route::new(to, via)],
-        ..delivery::Options::default()
-    }
-}
-
-fn names() -> Script {
-    Script::new()
-        .mx(DOMAINS[1], &[(10, "a.mx.example"), (20, "b.mx.example")])
-        .host("a.mx.example", &[MX[0]])
-        .host("b.mx.example", &[MX[1]])
-        .mx(DOMAINS[2], &[(10, "host.away.example")])
-        .host("host.away.example", &[AWAY])
 }
