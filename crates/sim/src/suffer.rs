@@ -159,7 +159,7 @@ impl Run {
         }
     }
 
-    /// Flips bits in segments that are not the last of their log. Whom it hurts need not arrive,
+    /// Flips bits in sealed segments. Whom it hurts need not arrive,
     /// but nothing may be sent damaged, and nobody else may suffer.
     fn rot(&mut self, count: usize) {
         let sealed = sealed(self.relay.host.files());
@@ -175,7 +175,7 @@ impl Run {
     }
 }
 
-/// The segments of each log but the last.
+/// The segments of each log but the last two: one is written, and the next may be prepared.
 fn sealed(files: Vec<PathBuf>) -> Vec<PathBuf> {
     let mut by_log: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
     for path in files {
@@ -187,7 +187,7 @@ fn sealed(files: Vec<PathBuf>) -> Vec<PathBuf> {
     }
     for segments in by_log.values_mut() {
         segments.sort();
-        segments.pop();
+        segments.truncate(segments.len().saturating_sub(2));
     }
     by_log.into_values().flatten().collect()
 }
@@ -197,9 +197,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_segment_of_a_log_is_not_sealed() {
-        let files = ["a/LOCK", "a/log-00/segment-00000002", "a/log-00/segment-00000001"];
-        let sealed = sealed(files.map(PathBuf::from).to_vec());
+    fn the_last_segments_of_a_log_are_not_sealed() {
+        let files = ["LOCK", "log-00/segment-00000003", "log-00/segment-00000002"];
+        let files = files.iter().chain(&["log-00/segment-00000001", "log-01/segment-00000001"]);
+        let sealed = sealed(files.map(|name| Path::new("a").join(name)).collect());
         assert_eq!(sealed, [PathBuf::from("a/log-00/segment-00000001")]);
     }
 }
