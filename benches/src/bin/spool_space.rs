@@ -1,10 +1,11 @@
 //! What a message costs on disk: bytes written for each, and the space that the spool takes.
 //!
 //! `cargo run --release -p benches --bin spool_space -- DIRECTORY` works in DIRECTORY (which must
-//! not exist, and should be on the file system that is meant). Every message has 4 KiB, is accepted,
-//! handed out, and delivered: its outcome is in the figures. Bytes are those that the kernel counts
-//! for this process (`write_bytes` of `/proc/self/io`), zeros of new segments included; the spool is
-//! warmed up first, so that segments are recycled. At last one message in fifty stays.
+//! not exist, and should be on the file system that is meant). Every message has 4 KiB, is
+//! accepted, handed out, and delivered: its outcome is in the figures. Bytes are those that the
+//! kernel counts for this process (`write_bytes` of `/proc/self/io`), zeros of new segments
+//! included; the spool is warmed up first, so that segments are recycled. At last one message in
+//! fifty stays.
 
 use mail::{EnhancedStatus, Envelope, ForwardPath, Journal, NextHop, Origin, Outcome};
 use mail::{Reason, Reply, ReversePath, UnixTime};

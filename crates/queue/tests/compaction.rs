@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// Seeds that are run; each is one disk with several lives.
-const SEEDS: u64 = 24;
+const SEEDS: u64 = 10;
 
 /// Lives of a disk that end with a crash.
 const LIVES: usize = 4;
@@ -216,7 +216,7 @@ fn compaction_loses_nothing_and_doubles_nothing_whenever_it_is_cut_short() {
             begun += count;
         }
     }
-    assert!(begun > 5_000, "the load has done nothing: {begun}");
+    assert!(begun > 2_000, "the load has done nothing: {begun}");
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //! is written once more. When, and to whom it matters, is the façade's (`compaction.rs`).
 //!
 //! A *victim* is a segment with many dead bytes. Its living messages are written again by the
-//! ordinary writer, with the same ids and with their standings folded in (a *copy*); the outcomes in
-//! it that are still of use are carried along; then nothing keeps it, and it goes as any dead
+//! ordinary writer, with the same ids and with their standings folded in (a *copy*); the outcomes
+//! in it that are still of use are carried along; then nothing keeps it, and it goes as any dead
 //! segment goes. Chunks in it are copied as chunks, and the record that lists them with them.
 //!
 //! # Why a crash at any step loses nothing and doubles nothing
@@ -13,10 +13,10 @@
 //! lives, in one that says all. Then the fold of what exists is the fold of what was ever written,
 //! and no recipient that was done is due again, whichever copies have gone already.
 //!
-//! - *Between copy and switch.* A copy says where the recipients stand when it is appended, and what
-//!   is appended later stands behind it, for the order of appending is that of the log. So the copy
-//!   may count, or not count, from the moment that it is durable. The books go on to name the old
-//!   place until then; the old place is released after.
+//! - *Between copy and switch.* A copy says where the recipients stand when it is appended, and
+//!   what is appended later stands behind it, for the order of appending is that of the log. So the
+//!   copy may count, or not count, from the moment that it is durable. The books go on to name the
+//!   old place until then; the old place is released after.
 //! - *Two copies.* While several copies exist, every outcome behind them must outlive all of them:
 //!   the victim may go after the new segment, or stay for good when it is damaged. Whoever appends
 //!   names one copy; [`Segments::entomb`](super::segments::Segments::entomb) binds the outcome to
@@ -249,8 +249,8 @@ impl Log {
         Ok(commit.chunk().await?)
     }
 
-    /// Appends a message once more, its recipients standing as `standings` says. It is never refused
-    /// for want of room, but waits as outcomes do.
+    /// Appends a message once more, its recipients standing as `standings` says. It is never
+    /// refused for want of room, but waits as outcomes do.
     pub(crate) fn append_copy(&self, lifted: &Lifted, standings: &[Standing]) -> Commit {
         let shared = &self.shared;
         if shared.writer.borrow().failed {

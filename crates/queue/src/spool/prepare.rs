@@ -133,8 +133,9 @@ async fn fill(
 }
 
 fn header(reactor: &Reactor, wanted: &Wanted) -> SegmentHeader {
+    let same = reactor::mutated("generation-not-checked");
     SegmentHeader {
-        generation: Generation(if reactor::mutated("generation-not-checked") { 1 } else { reactor.entropy() }),
+        generation: Generation(if same { 1 } else { reactor.entropy() }),
         log: wanted.log,
         start: wanted.start,
         segment: wanted.segment,

@@ -314,7 +314,8 @@ impl Shared {
         true
     }
 
-    /// Refuses what may be refused. What is left is smaller, and may fit where the messages did not.
+    /// Refuses what may be refused. What is left is smaller, and may fit where the messages did
+    /// not.
     fn refuse_messages(self: &Rc<Self>) {
         let mut writer = self.writer.borrow_mut();
         // The open batch is closed with the others: what comes after is judged anew.
