@@ -31,6 +31,13 @@ impl Kind {
     }
 }
 
+/// What lies between a loop device and its file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cache {
+    None,
+    Volatile,
+}
+
 /// Where programs are, those of administrators too.
 pub(crate) fn search_path() -> String {
     format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
@@ -70,15 +77,35 @@ impl Image {
             Kind::Ext4 | Kind::Btrfs => &["-q"],
             Kind::Xfs => &["-q", "-m", "reflink=1"],
         };
-        run(&format!("mkfs.{}", kind.name()), &[quiet, &[word(&path)]].concat());
+        let program = format!("mkfs.{}", kind.name());
+        until(&format!("{program} makes a file system"), || {
+            let output = attempt(&program, &[quiet, &[word(&path)]].concat());
+            let errors = String::from_utf8_lossy(&output.stderr);
+            // It looks at all loop devices, and the disk of another test may just have vanished.
+            let passes = errors.contains("cannot check mount status");
+            assert!(output.status.success() || passes, "{program}: {}\n{errors}", output.status);
+            output.status.success()
+        });
         Self { kind, path }
     }
 
     /// Mounts it at `place`, an existing directory.
     pub(crate) fn mount(&self, place: &Path) -> Mount {
+        self.mount_by(place, Cache::None)
+    }
+
+    /// The same, by a device that keeps what is not flushed in a cache, and loses it when the file
+    /// system below fails.
+    pub(crate) fn mount_behind_cache(&self, place: &Path) -> Mount {
+        self.mount_by(place, Cache::Volatile)
+    }
+
+    fn mount_by(&self, place: &Path, cache: Cache) -> Mount {
         let device = run("losetup", &["--find", "--show", word(&self.path)]);
-        // Where the file cannot be read directly, the page cache lies between: slower, as true.
-        drop(attempt("losetup", &["--direct-io=on", &device]));
+        if cache == Cache::None {
+            // Where the file cannot be read directly, the page cache lies between: slower, as true.
+            drop(attempt("losetup", &["--direct-io=on", &device]));
+        }
         let mounted = attempt("mount", &["-t", self.kind.name(), &device, word(place)]);
         // From here on the device goes when it is unmounted.
         run("losetup", &["--detach", &device]);

@@ -52,10 +52,10 @@ fn add_mail(
     assert_eq!(load.refusals(), [""; 0]);
     promised.extend(load.keys());
     if stop == 2 {
-        // What was taken just before is in doubt, so that nothing is said about it.
-        let cut = taken(&hop.sink);
         relay.kill();
-        promised.retain(|key| !cut.contains(key));
+        // What was taken just before is in doubt, so that nothing is said about it.
+        let doubtful = taken(&hop.sink);
+        promised.retain(|key| !doubtful.contains(key));
     } else {
         relay.stop();
         gone.extend(taken(&hop.sink));

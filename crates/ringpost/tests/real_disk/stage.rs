@@ -123,6 +123,14 @@ impl Stage {
         self.mount.take().expect("mounted").detach();
     }
 
+    /// Lets the device have a volatile cache; nobody may use the spool.
+    pub(crate) fn put_behind_cache(&mut self) {
+        self.unmount();
+        let image = self.image.as_ref().expect("there is always one");
+        image.until_unused();
+        self.mount = Some(image.mount_behind_cache(self.site.spool()));
+    }
+
     /// Mounts the spool's image again once nobody uses it.
     pub(crate) fn mount_again(&mut self) {
         let image = self.image.as_ref().expect("there is always one");

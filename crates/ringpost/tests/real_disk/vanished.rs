@@ -20,11 +20,11 @@ const XFS_BYTES: u64 = 300 << 20;
 const MORE: &str = "[smtp]\nmessage_bytes = \"1MiB\"\n";
 
 /// How a disk goes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     /// `umount --lazy`: open files work on, nothing new is found under the spool's path.
     Unmounted,
-    /// The device answers EIO.
+    /// The device answers EIO, and has lost what it was not told to make durable.
     Device,
     /// The file system answers EIO.
     FileSystem,
@@ -60,6 +60,9 @@ fn vanish(way: Way) {
 }
 
 fn vanish_under_load(mut stage: Stage, way: Way, chance: &mut Chance) {
+    if way == Way::Device {
+        stage.put_behind_cache();
+    }
     let hop = stage.next_hop(defer);
     let mut relay = stage.start();
     let load = Load::new("gone");
