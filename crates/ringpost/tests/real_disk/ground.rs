@@ -1,8 +1,10 @@
 //! Whether file systems can be mounted here, and what an earlier run has left mounted.
 
 use crate::block;
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -60,17 +62,40 @@ fn prepare() -> Result<File, String> {
 /// Takes away what a run that was killed has left. Loop devices go with their mounts.
 fn sweep() {
     let mut left = mounts_below(Path::new(ROOM));
+    let mut homes = Vec::new();
     // A mount in another one goes before it.
     left.reverse();
     for place in left {
+        if place.ends_with("spool") {
+            let home = place.parent().expect("it lies in the room").to_owned();
+            end_relay_of(&home);
+            homes.push(home);
+        }
         let place = place.display().to_string();
         // Most of them are not frozen.
         drop(block::attempt("fsfreeze", &["--unfreeze", &place]));
         block::run("umount", &["--lazy", &place]);
     }
+    for home in homes {
+        std::fs::remove_dir_all(home).expect("nothing is mounted there any more");
+    }
     for entry in std::fs::read_dir(ROOM).expect("the room").flatten() {
         if entry.file_name().to_string_lossy().starts_with(block::CELLAR_PREFIX) {
             std::fs::remove_dir_all(entry.path()).expect("nothing is mounted there any more");
+        }
+    }
+}
+
+/// Kills the relay that was started with the configuration in `home`: its test is no more.
+fn end_relay_of(home: &Path) {
+    let config = home.join("ringpost.toml");
+    for entry in std::fs::read_dir("/proc").expect("processes").flatten() {
+        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        let Some(pid) = pid.and_then(Pid::from_raw) else { continue };
+        // A process may have ended since it was listed.
+        let Ok(line) = std::fs::read(entry.path().join("cmdline")) else { continue };
+        if line.split(|byte| *byte == 0).any(|word| word == config.as_os_str().as_bytes()) {
+            let _ = kill_process(pid, Signal::KILL);
         }
     }
 }
