@@ -12,8 +12,8 @@ mod spool;
 use harness::*;
 use mail::{Notify, RecipientRequest, Returned, StatusRequest};
 use queue::Filter;
-use reactor::FileSystemKind;
 use reactor::sim::Faults;
+use reactor::{FileSystemKind, OpenHow, Reactor, Slab};
 use std::path::Path;
 
 /// The lock's file has two blocks, of which one may be zeros.
@@ -32,7 +32,7 @@ fn main() {
     let read = spool::apart(&machine, |reactor| async move {
         let mut read = Vec::new();
         for path in names {
-            let bytes = spool::read(&reactor, &path).await;
+            let bytes = read(&reactor, &path).await;
             // What was prepared and not used is a header and zeros.
             if bytes.len() == LOCK_BYTES || bytes[4096..].iter().any(|byte| *byte != 0) {
                 read.push((path, bytes));
@@ -110,14 +110,22 @@ async fn third_life(life: Life) {
 const TORN: &[u8] = b"Subject: this write was torn\r\n\r\nno 250 was given for it\r\n";
 
 /// Tears the last batch.
-async fn tear(reactor: reactor::Reactor) {
+async fn tear(reactor: Reactor) {
     let log = Path::new(spool::SPOOL).join("log-00");
     for name in reactor.read_directory(&log).await.expect("a directory") {
         let path = log.join(name);
-        let mut bytes = spool::read(&reactor, &path).await;
+        let mut bytes = read(&reactor, &path).await;
         if let Some(place) = bytes.windows(TORN.len()).position(|window| window == TORN) {
             bytes[place + 10] ^= 1;
             spool::write(&reactor, &path, bytes).await;
         }
     }
+}
+
+/// Reads a file of the world.
+async fn read(reactor: &Reactor, path: &Path) -> Vec<u8> {
+    let file = reactor.open(path, OpenHow::default()).await.expect("a file");
+    let length = file.length().await.expect("a length") as usize;
+    let slab = file.read(Slab::new(length.max(1)), 0, length.next_multiple_of(4096)).await;
+    slab.expect("the disk is well").as_slice().to_vec()
 }

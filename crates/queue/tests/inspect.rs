@@ -259,7 +259,9 @@ fn headless_foreign_short_and_newer_files_are_told_for_what_they_are() {
     newer[12..16].copy_from_slice(&checksum.to_le_bytes());
     put("segment-000000f3", &newer);
     let mut headless = whole.clone();
+    // Both copies of the header.
     headless[20] ^= 1;
+    headless[2048 + 20] ^= 1;
     put("segment-000000f4", &headless);
 
     let report = examine(spool.path());

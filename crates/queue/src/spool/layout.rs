@@ -26,6 +26,9 @@ pub(super) const BATCH_MAGIC: &[u8; 4] = b"RPB1";
 /// Bytes of a segment header before its ends.
 const SEGMENT_HEADER_FIXED: usize = 64;
 
+/// Where the second copy of a header of one block lies.
+const SECOND_COPY: usize = BLOCK / 2;
+
 /// Bytes of one end in a segment header.
 const END: usize = 32;
 
@@ -101,15 +104,20 @@ pub(super) enum HeaderFound {
 }
 
 impl SegmentHeader {
-    /// Bytes that the header takes.
-    pub(super) fn bytes(&self) -> usize {
-        (SEGMENT_HEADER_FIXED + self.ends.len() * END).next_multiple_of(BLOCK)
+    /// Bytes that are in use of each of the two copies.
+    fn used(&self) -> usize {
+        SEGMENT_HEADER_FIXED + self.ends.len() * END
     }
 
-    /// The header, in whole blocks.
+    /// Bytes that the header takes.
+    pub(super) fn bytes(&self) -> usize {
+        (2 * self.used()).next_multiple_of(BLOCK)
+    }
+
+    /// The header, in whole blocks: twice, since a whole segment hangs on it.
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.bytes());
-        let mut out = Encoder::new(&mut bytes);
+        let mut copy = Vec::with_capacity(self.used());
+        let mut out = Encoder::new(&mut copy);
         out.raw(SEGMENT_MAGIC);
         out.u32(VERSION);
         out.u32(0);
@@ -131,38 +139,59 @@ impl SegmentHeader {
             out.u64(end.offset);
             out.u64(end.sequence);
         }
-        bytes.resize(self.bytes(), 0);
         // The version has a checksum of its own, at a place that no version will move: a flipped
-        // bit must not pass for a newer version.
-        let checksum = crc32c::crc32c(&bytes[..12]);
-        put_u32(&mut bytes, 12, checksum);
-        let checksum = self.generation.checksum(&bytes);
-        put_u32(&mut bytes, SEGMENT_CHECKSUM, checksum);
+        // bit must not pass for another version.
+        let checksum = crc32c::crc32c(&copy[..12]);
+        put_u32(&mut copy, 12, checksum);
+        let checksum = self.generation.checksum(&copy);
+        put_u32(&mut copy, SEGMENT_CHECKSUM, checksum);
+        let mut bytes = vec![0; self.bytes()];
+        let (first, second) = bytes.split_at_mut(self.bytes() / 2);
+        first[..copy.len()].copy_from_slice(&copy);
+        second[..copy.len()].copy_from_slice(&copy);
         bytes
     }
 
-    /// Reads the header at the beginning of `bytes`.
+    /// Reads the header at the beginning of `bytes`. Where the first copy does not verify, the
+    /// second one will do if it lies in the first block, as nearly always.
     pub(super) fn find(bytes: &[u8]) -> HeaderFound {
-        if bytes.len() < BLOCK || &bytes[..8] != SEGMENT_MAGIC {
+        let first = Self::find_copy(bytes, bytes);
+        match first {
+            HeaderFound::Whole(..) | HeaderFound::Version(_) => first,
+            HeaderFound::Longer(_) | HeaderFound::None => {
+                let second = bytes.get(SECOND_COPY..BLOCK).unwrap_or_default();
+                match Self::find_copy(second, bytes) {
+                    // Elsewhere it would be part of a long first one.
+                    HeaderFound::Whole(header, BLOCK) => HeaderFound::Whole(header, BLOCK),
+                    HeaderFound::Version(version) => HeaderFound::Version(version),
+                    HeaderFound::Whole(..) | HeaderFound::Longer(_) | HeaderFound::None => first,
+                }
+            }
+        }
+    }
+
+    /// Reads the copy that `copy` begins with, of the header that `bytes` begin with.
+    fn find_copy(copy: &[u8], bytes: &[u8]) -> HeaderFound {
+        if copy.len() < SEGMENT_HEADER_FIXED || &copy[..8] != SEGMENT_MAGIC {
             return HeaderFound::None;
         }
-        if get_u32(bytes, 12) != crc32c::crc32c(&bytes[..12]) {
+        if get_u32(copy, 12) != crc32c::crc32c(&copy[..12]) {
             return HeaderFound::None;
         }
-        let version = get_u32(bytes, 8);
+        let version = get_u32(copy, 8);
         if version != VERSION {
             return HeaderFound::Version(version);
         }
-        let length = get_u32(bytes, 36) as usize;
+        let length = get_u32(copy, 36) as usize;
         if length < BLOCK || !length.is_multiple_of(BLOCK) || length > 1 << 26 {
             return HeaderFound::None;
         }
         if length > bytes.len() {
             return HeaderFound::Longer(length);
         }
-        match Self::decode(&bytes[..length]) {
-            Ok(header) => HeaderFound::Whole(header, length),
-            Err(Malformed) => HeaderFound::None,
+        match Self::decode(copy) {
+            Ok(header) if header.bytes() == length => HeaderFound::Whole(header, length),
+            Ok(_) | Err(Malformed) => HeaderFound::None,
         }
     }
 
@@ -178,7 +207,8 @@ impl SegmentHeader {
         let count = decoder.count(END)?;
         decoder.u64()?;
         let checksum = decoder.u32()?;
-        let mut unsigned = bytes.to_vec();
+        let used = bytes.get(..SEGMENT_HEADER_FIXED + count * END).ok_or(Malformed)?;
+        let mut unsigned = used.to_vec();
         put_u32(&mut unsigned, SEGMENT_CHECKSUM, 0);
         if generation.checksum(&unsigned) != checksum {
             return Err(Malformed);
@@ -349,7 +379,7 @@ mod tests {
 
     #[test]
     fn a_segment_header_is_read_as_it_was_written_however_many_ends_it_has() {
-        for ends in [0, 1, 126, 127, 1000] {
+        for ends in [0, 1, 62, 63, 126, 127, 1000] {
             let header = header(ends);
             let bytes = header.encode();
             assert_eq!(SegmentHeader::find(&bytes), HeaderFound::Whole(header, bytes.len()));
@@ -361,14 +391,31 @@ mod tests {
     }
 
     #[test]
-    fn a_flipped_bit_in_a_header_is_never_a_header_nor_a_newer_version() {
-        let bytes = header(3).encode();
+    fn a_header_of_which_one_copy_is_damaged_is_read_as_it_was_written() {
+        let header = header(3);
+        let bytes = header.encode();
+        let whole = HeaderFound::Whole(header, bytes.len());
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            let found = SegmentHeader::find(&flipped);
-            let refused = matches!(found, HeaderFound::None | HeaderFound::Longer(_));
-            assert!(refused, "bit {bit}: {found:?}");
+            assert_eq!(SegmentHeader::find(&flipped), whole, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_in_both_copies_is_never_a_header_nor_another_version() {
+        for ends in [3, 100] {
+            let header = header(ends);
+            let bytes = header.encode();
+            let half = bytes.len() / 2;
+            for bit in 0..header.used() * 8 {
+                let mut flipped = bytes.clone();
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                flipped[half + bit / 8] ^= 1 << (bit % 8);
+                let found = SegmentHeader::find(&flipped);
+                let refused = matches!(found, HeaderFound::None | HeaderFound::Longer(_));
+                assert!(refused, "bit {bit}: {found:?}");
+            }
         }
     }
 
@@ -376,6 +423,7 @@ mod tests {
     fn another_version_is_told_from_damage() {
         for version in [VERSION - 1, VERSION + 1] {
             let mut bytes = header(0).encode();
+            bytes[SECOND_COPY..].fill(0);
             put_u32(&mut bytes, 8, version);
             assert_eq!(SegmentHeader::find(&bytes), HeaderFound::None);
             let checksum = crc32c::crc32c(&bytes[..12]);

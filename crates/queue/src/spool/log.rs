@@ -4,6 +4,7 @@ use super::fate::{Commit, Purpose};
 use super::layout::{BATCH_HEADER, BLOCK, FRAME, Frame, Generation};
 use super::plan::{Plan, STALL};
 use super::record::{MessageRecord, decode_message_of};
+use super::recovery::quarantined;
 use super::segments::Segments;
 use super::stored::{self, Finished, HotBudget, Opened, Piece, Pin, Position, Stored};
 use super::writer::Writer;
@@ -12,6 +13,7 @@ use crate::{CommitError, LoadError};
 use mail::{Journal, MessageId};
 use reactor::{File, Instant, OpenHow, Reactor, Signal, Slab, SlabSlice};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -75,6 +77,8 @@ pub(super) struct Shared {
     pub(super) idle: Signal,
     pub(super) totals: Cell<Totals>,
     pub(super) samples: RefCell<Vec<Sample>>,
+    /// Where something was read that does not verify.
+    pub(super) damage: RefCell<BTreeSet<(SegmentId, u32)>>,
 }
 
 /// One directory `log-NN` and its writer. Cloning gives another handle to the same log.
@@ -349,8 +353,16 @@ impl Shared {
         super::prepare::path_of(&self.directory, segment)
     }
 
+    /// What is read there does not verify; told and counted once.
     pub(super) fn damaged(&self, segment: SegmentId, offset: u32) -> LoadError {
         let path = self.path_of(segment);
+        if self.damage.borrow_mut().insert((segment, offset)) {
+            let mut totals = self.totals.get();
+            totals.quarantined += 1;
+            self.totals.set(totals);
+            let reason = "what is read here does not verify";
+            self.journal.record(quarantined(&path, offset, reason));
+        }
         LoadError::Damaged { place: format!("{} at byte {offset}", path.display()).into() }
     }
 

@@ -180,6 +180,7 @@ impl Log {
             idle: Signal::new(reactor),
             totals: Cell::new(Totals::default()),
             samples: RefCell::new(Vec::new()),
+            damage: RefCell::new(BTreeSet::new()),
         });
         Self { shared }
     }
@@ -227,6 +228,15 @@ impl Log {
         shared.reactor.spawn(Rc::clone(shared).sweep_on());
         recovery
     }
+}
+
+/// Says that something durable does not verify.
+pub(super) fn quarantined(path: &Path, offset: u32, reason: &'static str) -> Event {
+    Event::new(EventKind::SpoolQuarantined)
+        .text(Field::File, path.display().to_string())
+        .number(Field::Offset, u64::from(offset))
+        .fixed(Field::Reason, reason)
+        .fixed(Field::Remedy, "look at the kernel's log and at the disk's health")
 }
 
 impl Shared {

@@ -61,8 +61,8 @@ impl Horizon {
         scan.batches.iter().any(|batch| batch.header.sequence <= self.durable_through)
     }
 
-    /// Takes in a sealed segment, given the header of the seal: all of it is certain, and all before
-    /// it.
+    /// Takes in a sealed segment, given the header of the seal: all of it is certain, and all
+    /// before it.
     pub(super) fn pass(&mut self, seal: BatchHeader) {
         self.durable_through = self.durable_through.max(seal.durable_through);
     }

@@ -13,7 +13,8 @@ use super::super::survey::{
     Contents, Found, Survey, gives_first_block, open, read_contents, read_range,
 };
 use super::super::tail::{Horizon, Tail};
-use mail::{Event, EventKind, Field, Journal};
+use super::quarantined;
+use mail::Journal;
 use reactor::{File, Reactor};
 use std::collections::BTreeSet;
 use std::io;
@@ -234,13 +235,8 @@ impl<'a> Reader<'a> {
     fn note_damage(&mut self, segment: SegmentId, offset: u32, reason: &'static str) {
         self.damaged += 1;
         self.spoiled.insert(segment);
-        self.journal.record(
-            Event::new(EventKind::SpoolQuarantined)
-                .text(Field::File, path_of(&self.directory, segment).display().to_string())
-                .number(Field::Offset, u64::from(offset))
-                .fixed(Field::Reason, reason)
-                .fixed(Field::Remedy, "look at the kernel's log and at the disk's health"),
-        );
+        let path = path_of(&self.directory, segment);
+        self.journal.record(quarantined(&path, offset, reason));
     }
 }
 
@@ -265,8 +261,8 @@ async fn find_sealed(file: &File, found: &Found) -> SealFound {
 }
 
 /// Reads all of a segment. A bad sector costs what lies on it. A disk that no longer gives even the
-/// header, which it gave a moment ago, has failed: where the mail ends must not be settled by such a
-/// reading.
+/// header, which it gave a moment ago, has failed: where the mail ends must not be settled by such
+/// a reading.
 async fn read_whole(file: &File, found: &Found) -> io::Result<Contents> {
     let contents = read_contents(file, found.file_bytes).await;
     if !contents.unreadable.is_empty() && !gives_first_block(file).await {

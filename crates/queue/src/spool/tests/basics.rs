@@ -185,7 +185,8 @@ fn a_damaged_body_costs_one_message_and_a_damaged_batch_what_is_in_it() {
         for at in [body, header] {
             corrupt(&reactor, &path, at).await;
         }
-        let Opening { log, found, damaged, lock, .. } = open(&reactor, 0).await.expect("it goes on");
+        let opening = open(&reactor, 0).await;
+        let Opening { log, found, damaged, lock, .. } = opening.expect("it goes on");
         assert_eq!(damaged, 2);
         let ids: Vec<MessageId> = found.iter().map(|one| one.id).collect();
         let expected = [0, 1, 2, 4].map(|index: usize| positions[index].0);

@@ -45,7 +45,8 @@ fn dead_segments_become_spares_and_serve_again() {
     let disk = host.clone();
     live(&world, &host, |reactor| async move {
         let spares = named(&disk, "spare-");
-        let Opening { log, found, damaged, lock, .. } = open(&reactor, 0).await.expect("a good spool");
+        let opening = open(&reactor, 0).await;
+        let Opening { log, found, damaged, lock, .. } = opening.expect("a good spool");
         assert_eq!(damaged, 0, "what an earlier tenant wrote was looked at");
         let found: Vec<MessageId> = found.iter().map(|one| one.id).collect();
         assert_eq!(found, kept);
