@@ -26,24 +26,24 @@ fn main() {
     machine.live(second_life);
     machine.live(third_life);
     spool::apart(&machine, tear);
-    let files = machine.host.files();
-    let names = files.into_iter().filter(|path| !path.to_string_lossy().contains("spare-"));
+    let names =
+        machine.host.files().into_iter().filter(|path| !path.to_string_lossy().contains("spare-"));
     let names: Vec<_> = names.collect();
-    let read = spool::apart(&machine, |reactor| async move {
-        let mut read = Vec::new();
+    let files = spool::apart(&machine, |reactor| async move {
+        let mut files = Vec::new();
         for path in names {
             let bytes = read(&reactor, &path).await;
             // What was prepared and not used is a header and zeros.
             if bytes.len() == LOCK_BYTES || bytes[4096..].iter().any(|byte| *byte != 0) {
-                read.push((path, bytes));
+                files.push((path, bytes));
             }
         }
-        read
+        files
     });
     for directory in spool::FILES_AT {
         std::fs::create_dir_all(spool::home().join(directory)).expect("a directory");
     }
-    for (path, bytes) in read {
+    for (path, bytes) in files {
         let within = path.strip_prefix(spool::SPOOL).expect("all lies in the spool");
         std::fs::write(spool::home().join(within), bytes).expect("a file");
     }
