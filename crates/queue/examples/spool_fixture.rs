@@ -47,7 +47,7 @@ fn main() {
         let within = path.strip_prefix(spool::SPOOL).expect("all lies in the spool");
         std::fs::write(spool::home().join(within), bytes).expect("a file");
     }
-    let list = machine.live(|life| spool::listing(life)).join("\n") + "\n";
+    let list = machine.live(spool::listing).join("\n") + "\n";
     print!("{list}");
     std::fs::write(spool::home().join("list"), list).expect("a file");
 }
