@@ -34,6 +34,8 @@ pub(crate) enum Name {
     Release,
     /// The simulation: 5,000 seeds or five minutes, whichever ends first
     Sim,
+    /// Faults made on purpose, each found by its seed
+    Mutations,
     /// Generated documents are up to date
     Docs,
 }
@@ -53,7 +55,7 @@ pub(crate) enum Length {
 type Part = (Name, fn(&Path, Length) -> Result<()>);
 
 /// The cheapest first, and what the next one needs before it.
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 10] = [
     (Name::Fmt, |root, _| cargo(root, &["fmt", "--all", "--check"])),
     (Name::Clippy, |root, _| clippy(root)),
     (Name::Tidy, |root, _| tidy::run(root)),
@@ -62,6 +64,7 @@ const PARTS: [Part; 9] = [
     (Name::Disk, disk),
     (Name::Release, |root, _| release(root)),
     (Name::Sim, |root, length| sim(root, &seeds(length))),
+    (Name::Mutations, |root, _| mutations(root)),
     (Name::Docs, |root, _| docs::check(root)),
 ];
 
@@ -131,6 +134,12 @@ fn seeds(length: Length) -> [String; 4] {
     };
     let range = format!("{}..{}", seeds.start, seeds.end);
     ["--seeds".into(), range, "--minutes".into(), minutes.to_string()]
+}
+
+/// Replays the mutations, in a build of their own: no other has their places.
+fn mutations(root: &Path) -> Result<()> {
+    let build = ["run", "--release", "--locked", "--package", "sim", "--features", "mutations"];
+    cargo(root, &[&build[..], &["--", "--mutations"]].concat())
 }
 
 /// The real disk. It is no part of `cargo test`, because it needs root.
