@@ -77,14 +77,10 @@ impl Queue {
         let found = Log::numbers(reactor, &directory).await?;
         let own = u16::try_from(start.shard).ok().filter(|own| *own < MessageId::LOGS);
         let own = own.expect("shards are fewer than logs can be numbered");
-        let adopted = found
-            .iter()
-            .copied()
-            .filter(|number| *number != own)
-            .filter(|number| {
-                usize::from(*number) % start.shards == start.shard
-                    || reactor::mutated("log-adopted-twice")
-            });
+        let adopted = found.iter().copied().filter(|number| *number != own).filter(|number| {
+            usize::from(*number) % start.shards == start.shard
+                || reactor::mutated("log-adopted-twice")
+        });
         let hot = HotBudget::new(start.options.hot_bytes);
         let logs = found.len().max(start.shards);
         let (spool_free, message_bytes) = (start.options.spool_free, start.options.message_bytes);
