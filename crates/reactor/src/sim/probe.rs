@@ -130,6 +130,13 @@ impl Process {
         })
     }
 
+    /// Writes of its reactors, living or dead, that have not landed.
+    pub fn writes_in_flight(&self) -> u32 {
+        let state = self.world.engine.state.borrow();
+        let ours = state.kernels.iter().filter(|kernel| kernel.process == self.id);
+        ours.map(|kernel| kernel.writes_in_flight).sum()
+    }
+
     /// Operations that were submitted and have not completed for good.
     pub fn operations(&self) -> usize {
         self.kernels(|kernel| kernel.operations.len())
