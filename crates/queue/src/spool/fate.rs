@@ -206,7 +206,9 @@ impl Placed {
         let share = Rc::clone(self.share.as_ref()?);
         let mut range = record.body..record.body + record.frame.body_bytes as usize;
         if reactor::mutated("hot-body-of-another") {
-            range = range.end..range.end + range.len();
+            let whole: usize = self.bodies.iter().map(|body| body.as_slice().len()).sum();
+            let next = range.end..range.end + range.len();
+            range = if next.end <= whole { next } else { range };
         }
         Some(Hot {
             _share: share,
