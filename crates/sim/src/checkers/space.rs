@@ -24,7 +24,7 @@ mod tests {
 
     #[test]
     fn the_bound_is_half_as_much_again_and_some_segments() {
-        assert!(look(15 + 10, 10, 1, 1).is_none());
-        assert!(look(15 + 11, 10, 1, 1).is_some());
+        assert!(look(15 + SEGMENTS, 10, 1, 1).is_none());
+        assert!(look(15 + SEGMENTS + 1, 10, 1, 1).is_some());
     }
 }
