@@ -1,4 +1,5 @@
-//! A next hop that takes mail, or refuses, defers, stalls, resets, lies, and eats its final replies.
+//! A next hop that takes mail, or refuses, defers, stalls, resets, lies, and eats its final
+//! replies.
 
 use crate::checkers::Checker;
 use crate::ledger::{ArrivalId, When};
