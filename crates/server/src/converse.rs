@@ -135,8 +135,10 @@ async fn transmit(shard: &Shard, wire: &Wire, session: &mut ServerSession) {
     let mut output = session.take_output();
     if reactor::mutated("replies-swapped") {
         let mut lines: Vec<&[u8]> = output.split_inclusive(|byte| *byte == b'\n').collect();
-        lines.reverse();
-        output = lines.concat();
+        if lines.iter().all(|line| line.get(3) != Some(&b'-')) {
+            lines.reverse();
+            output = lines.concat();
+        }
     }
     let by = shard.now() + SEND_TIMEOUT;
     match wire.send(vec![Part::Bytes(output)], by).await {
