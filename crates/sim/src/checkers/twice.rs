@@ -6,9 +6,8 @@ use std::time::Duration;
 /// An arrival after one of which the relay has heard needs a cause: a crash that ate what it had
 /// heard, or that it was under way already, in a session that the relay has given up (it hears
 /// nothing of it). A crash is a cause only within `grace` of the relay's hearing: by then the
-//! outcome is durable, unless the disk had no room for it or has damaged it. After a report
-//! nothing may come but the
-/// same report again.
+/// outcome is durable, unless the disk had no room for it or has damaged it. After a report
+/// nothing may come but the same report again.
 pub(crate) fn judge(ledger: &Ledger, grace: Duration) -> Vec<String> {
     let pairs = ledger.pairs().flat_map(|(pair, arrivals)| {
         arrivals.windows(2).filter_map(move |two| look(ledger, grace, pair, &two[0], &two[1]))
