@@ -1,8 +1,8 @@
 //! Mutations: the search for a seed that finds one, and the replay of all.
 
-use crate::fleet::{Fleet, run_caught, run_twice, seconds};
+use crate::fleet::{Fleet, run_caught, seconds};
 use anyhow::{Result, bail};
-use sim::{Checker, MUTATIONS, Mutation, Report};
+use sim::{MUTATIONS, Mutation, Report};
 use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -36,7 +36,7 @@ pub(crate) fn search(fleet: &Fleet, name: &'static str, seeds: Range<u64>) -> Re
     let (found, first) = (AtomicU64::new(0), seeds.start);
     let began = seconds();
     fleet.each(seeds, |seed| {
-        let report = run_mutated(seed, mutation);
+        let report = run_caught(seed, Some(name), None);
         if let Some(wrong) = finding(mutation, &report) {
             let good = run_caught(seed, None, None).wrongs.is_empty();
             let words = if good { "" } else { " (fails without it, too)" };
@@ -50,14 +50,6 @@ pub(crate) fn search(fleet: &Fleet, name: &'static str, seeds: Range<u64>) -> Re
     let found = found.into_inner();
     println!("{name}: {found} found from seed {first} on, {:.1} s", seconds() - began);
     Ok(found > 0)
-}
-
-/// Runs one seed with a mutation; twice, where only that can find it.
-fn run_mutated(seed: u64, mutation: &Mutation) -> Report {
-    if mutation.finders.contains(&Checker::Repeat) {
-        return run_twice(seed, Some(mutation.name));
-    }
-    run_caught(seed, Some(mutation.name), None)
 }
 
 fn finding(mutation: &Mutation, report: &Report) -> Option<String> {
@@ -95,7 +87,7 @@ fn replay(mutation: &Mutation) -> (String, bool) {
     let began = seconds();
     let Mutation { name, seed, within, .. } = mutation;
     for seed in *seed..*seed + *within {
-        let report = run_mutated(seed, mutation);
+        let report = run_caught(seed, Some(name), None);
         let Some(wrong) = finding(mutation, &report) else { continue };
         let good = run_caught(seed, None, None).wrongs.is_empty();
         let words = if good { "found" } else { "FOUND WITHOUT IT, TOO" };

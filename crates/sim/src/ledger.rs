@@ -9,6 +9,9 @@ use reactor::Instant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+/// The header of a segment.
+const HEADER_BYTES: usize = 4096;
+
 /// Names an arrival: of whom, and which of his.
 pub(crate) type ArrivalId = (Pair, usize);
 
@@ -107,7 +110,8 @@ impl Ledger {
     }
 
     /// Byte `at` of `segment` has rotten: excuses those whom it hurts, and says who they are. In a
-    /// body that is its message alone; elsewhere all that are named within a batch's length.
+    /// body that is its message alone; elsewhere all that are named within a batch's length; in
+    /// the header, whose generation seeds all checksums, all that are named in the segment.
     pub(crate) fn rot(
         &mut self,
         segment: &[u8],
@@ -119,8 +123,9 @@ impl Ledger {
             Some(number) => vec![number],
             None => {
                 self.rotten = self.rotten.or(Some(now));
-                let from = at.saturating_sub(batch_bytes);
-                let to = (at + batch_bytes).min(segment.len());
+                let reach = if at < HEADER_BYTES { segment.len() } else { batch_bytes };
+                let from = at.saturating_sub(reach);
+                let to = (at + reach).min(segment.len());
                 named_in(&segment[from..to]).into_iter().collect()
             }
         };
@@ -299,13 +304,15 @@ pub(crate) mod tests {
         for number in [1, 2] {
             ledger.submit(&Rc::new(Message::of_size(0, number, 500)));
         }
-        let mut segment = b"..r0.2@smart.example..r12.7@mx.example..".to_vec();
+        let mut segment = vec![0; HEADER_BYTES];
+        segment.extend_from_slice(b"..r0.2@smart.example..r12.7@mx.example..");
         let body_at = segment.len();
         segment.extend_from_slice(&Message::of_size(0, 1, 500).body);
-        assert_eq!(ledger.rot(&segment, 5, 100, Instant(1)), [2, 7]);
+        assert_eq!(ledger.rot(&segment, HEADER_BYTES + 5, 100, Instant(1)), [2, 7]);
         assert!(ledger.was_rotten(Instant(1)));
         assert!(ledger.is_excused((2, 0)));
         assert_eq!(ledger.rot(&segment, body_at + 300, 100, Instant(1)), [1]);
+        assert_eq!(ledger.rot(&segment, 9, 100, Instant(1)), [2, 7]);
     }
 
     #[test]

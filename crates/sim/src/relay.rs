@@ -57,7 +57,6 @@ impl Relay {
         *self.yard.bounds.borrow_mut() = Default::default();
         self.yard.widen_bounds();
         let process = self.host.start();
-        self.yard.processes.borrow_mut().push(process.clone());
         let totals = Totals::new(shards);
         let (census, census_inboxes) = channels(shards);
         let (homes, home_inboxes) = channels(shards);
@@ -300,8 +299,7 @@ impl Relay {
 
     /// At rest: nothing open that belongs to a session, nothing on disk that nobody needs.
     pub(crate) fn check_rest(&self) {
-        // What the disk has hurt is tried again and again.
-        if !self.is_ready() || self.queued() > 0 {
+        if !self.is_ready() {
             return;
         }
         let sight = self.sight();
@@ -313,7 +311,7 @@ impl Relay {
         }
         let counters = self.parts().iter().map(|parts| parts.queue.counters()).collect::<Vec<_>>();
         let live = counters.iter().map(|counters| counters.live_bytes).sum();
-        if live > 0 {
+        if self.queued() == 0 && live > 0 {
             let what = format!("nothing is queued, and {live} bytes are said to live");
             self.yard.wrong(Checker::Accounting, what);
         }

@@ -99,7 +99,6 @@ async fn open(
         LockWay::Take(others) => {
             let taken = Lock::take(reactor, &options.directory, &journal, LOCK_PATIENCE).await;
             let lock = taken.map_err(failed)?;
-            yard.locked();
             let shared = lock.shared();
             for other in others {
                 // A shard that has failed has said so.

@@ -4,7 +4,7 @@ use crate::checkers::{Bounds, Checker, Finding, Watch};
 use crate::ledger::Ledger;
 use crate::message::{read_recipient, read_sender};
 use crate::plan::{Mood, NameMood, Plan, Settings};
-use reactor::sim::{Chance, Process, World};
+use reactor::sim::{Chance, World};
 use reactor::{Instant, Slab};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -58,8 +58,6 @@ pub(crate) struct Yard {
     pub(crate) messages: Cell<u32>,
     /// Client tasks that have not ended.
     pub(crate) clients: Cell<u32>,
-    /// The relay's processes so far, the last one alive.
-    pub(crate) processes: RefCell<Vec<Process>>,
     /// Bytes of slabs that were there before the world.
     pub(crate) slabs_before: usize,
     chance: RefCell<Chance>,
@@ -82,7 +80,6 @@ impl Yard {
             next_number: Cell::new(0),
             messages: Cell::new(plan.messages),
             clients: Cell::new(0),
-            processes: RefCell::default(),
             slabs_before: Slab::bytes_alive(),
             chance: RefCell::new(Chance::new(plan.seed ^ 0xca5e)),
             plan,
@@ -142,18 +139,6 @@ impl Yard {
         let now = self.world.now();
         let hurt = self.ledger.borrow_mut().rot(segment, at, batch_bytes, now);
         self.world.note(&format!("rot hurts {hurt:?}"));
-    }
-
-    /// The spool's lock is had: no write of a dead process may land any more, or the spool that is
-    /// read is not the one that stays.
-    pub(crate) fn locked(&self) {
-        let processes = self.processes.borrow();
-        let dead = processes.iter().filter(|process| !process.is_alive());
-        let writes: u32 = dead.map(Process::writes_in_flight).sum();
-        if writes > 0 {
-            let what = format!("the lock is had while {writes} writes of the dead are under way");
-            self.wrong(Checker::Damage, what);
-        }
     }
 
     /// Whether clients have something left to send.

@@ -63,8 +63,6 @@ impl Expiry {
         let mut late = BTreeMap::new();
         let mut wrongs = Vec::new();
         for message in sight.shards.iter().flat_map(|shard| &shard.listed) {
-            // It survives a restart, in which nobody was asked.
-            self.hold(message.id, message.state == State::Held);
             let give_up = sight.bounds.give_up[usize::from(message.from.is_empty())];
             let age = sight.wall.since(message.accepted);
             if message.state == State::Held || age <= give_up {

@@ -8,7 +8,7 @@ const LEASE_BYTES: u64 = 16 << 10;
 
 /// What a log holds whatever happens: batches under construction and in flight, in slabs that may
 /// be half full.
-const LOG_BYTES: u64 = 9 << 17;
+const LOG_BYTES: u64 = 3 << 19;
 
 /// What a session of a client holds: its part of a body, and that in a batch.
 const DRAFT_BYTES: u64 = 256 << 10;

@@ -54,9 +54,6 @@ impl Plan {
         let trouble = TROUBLE.mul_f64(0.1 + chance.below(100) as f64 / 100.0);
         let disk_kind = disk_kind(&mut chance);
         let bulk = chance.hits(0.08);
-        let settings = Settings::draw(&mut chance);
-        // The reserve of three logs and more does not fit a disk of 32 MiB with mail on it.
-        let least = if settings.shards > 2 { 64 << 20 } else { 32 << 20 };
         Self {
             seed,
             faults: if chance.hits(0.1) { Faults::mild() } else { Faults::swarm(seed) },
@@ -67,8 +64,8 @@ impl Plan {
             clients: 1 + chance.below(6) as u32,
             mood: Mood::draw(&mut chance),
             names: NameMood::draw(&mut chance),
-            settings,
-            disk_bytes: if bulk { least } else { least << chance.below(4) },
+            settings: Settings::draw(&mut chance),
+            disk_bytes: if bulk { 32 << 20 } else { (32 << 20) << chance.below(4) },
             disk_kind,
         }
     }

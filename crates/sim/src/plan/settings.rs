@@ -48,7 +48,7 @@ impl Settings {
     /// Draws some.
     pub(crate) fn draw(chance: &mut Chance) -> Self {
         let days = Duration::from_secs(24 * 3600);
-        let short = Duration::from_secs(120 + chance.below(2400));
+        let short = Duration::from_secs(300 + chance.below(3600));
         let few = if chance.hits(0.5) { 4 } else { 1000 };
         let give_up = if chance.hits(0.3) { short } else { 5 * days };
         Self {
