@@ -34,7 +34,7 @@ const fn mutation(
 pub const MUTATIONS: &[Mutation] = &[
     mutation(
         "lock-not-held",
-        "the ring does not hold the spool's lock: it dies with the process, whose writes still land",
+        "the ring does not hold the spool's lock: it dies with the process, but its writes land",
         &[Checker::Lost, Checker::Damage, Checker::Panic],
         (0, 1000),
     ),
